@@ -1,0 +1,131 @@
+from google.rpc import status_pb2 as _status_pb2
+from trichord.v1 import query_pb2 as _query_pb2
+from trichord.v1 import types_pb2 as _types_pb2
+from google.protobuf.internal import containers as _containers
+from google.protobuf.internal import enum_type_wrapper as _enum_type_wrapper
+from google.protobuf import descriptor as _descriptor
+from google.protobuf import message as _message
+from collections.abc import Iterable as _Iterable, Mapping as _Mapping
+from typing import ClassVar as _ClassVar, Optional as _Optional, Union as _Union
+
+DESCRIPTOR: _descriptor.FileDescriptor
+
+class Group(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
+    __slots__ = ()
+    GROUP_UNSPECIFIED: _ClassVar[Group]
+    GROUP_SEGMENT: _ClassVar[Group]
+    GROUP_ITEM: _ClassVar[Group]
+    GROUP_ENTITY: _ClassVar[Group]
+
+class Fusion(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
+    __slots__ = ()
+    FUSION_UNSPECIFIED: _ClassVar[Fusion]
+    FUSION_RRF: _ClassVar[Fusion]
+    FUSION_SCORE: _ClassVar[Fusion]
+GROUP_UNSPECIFIED: Group
+GROUP_SEGMENT: Group
+GROUP_ITEM: Group
+GROUP_ENTITY: Group
+FUSION_UNSPECIFIED: Fusion
+FUSION_RRF: Fusion
+FUSION_SCORE: Fusion
+
+class SearchRequest(_message.Message):
+    __slots__ = ("queries", "space", "modalities", "filter", "page_size", "group", "attributes", "segments_per_hit", "fusion", "exact", "page_token")
+    QUERIES_FIELD_NUMBER: _ClassVar[int]
+    SPACE_FIELD_NUMBER: _ClassVar[int]
+    MODALITIES_FIELD_NUMBER: _ClassVar[int]
+    FILTER_FIELD_NUMBER: _ClassVar[int]
+    PAGE_SIZE_FIELD_NUMBER: _ClassVar[int]
+    GROUP_FIELD_NUMBER: _ClassVar[int]
+    ATTRIBUTES_FIELD_NUMBER: _ClassVar[int]
+    SEGMENTS_PER_HIT_FIELD_NUMBER: _ClassVar[int]
+    FUSION_FIELD_NUMBER: _ClassVar[int]
+    EXACT_FIELD_NUMBER: _ClassVar[int]
+    PAGE_TOKEN_FIELD_NUMBER: _ClassVar[int]
+    queries: _containers.RepeatedCompositeFieldContainer[_query_pb2.Query]
+    space: str
+    modalities: _containers.RepeatedScalarFieldContainer[_types_pb2.Modality]
+    filter: _query_pb2.Filter
+    page_size: int
+    group: Group
+    attributes: _containers.RepeatedScalarFieldContainer[str]
+    segments_per_hit: int
+    fusion: Fusion
+    exact: bool
+    page_token: str
+    def __init__(self, queries: _Optional[_Iterable[_Union[_query_pb2.Query, _Mapping]]] = ..., space: _Optional[str] = ..., modalities: _Optional[_Iterable[_Union[_types_pb2.Modality, str]]] = ..., filter: _Optional[_Union[_query_pb2.Filter, _Mapping]] = ..., page_size: _Optional[int] = ..., group: _Optional[_Union[Group, str]] = ..., attributes: _Optional[_Iterable[str]] = ..., segments_per_hit: _Optional[int] = ..., fusion: _Optional[_Union[Fusion, str]] = ..., exact: bool = ..., page_token: _Optional[str] = ...) -> None: ...
+
+class SearchResponse(_message.Message):
+    __slots__ = ("answers", "hits", "basis")
+    ANSWERS_FIELD_NUMBER: _ClassVar[int]
+    HITS_FIELD_NUMBER: _ClassVar[int]
+    BASIS_FIELD_NUMBER: _ClassVar[int]
+    answers: _containers.RepeatedCompositeFieldContainer[Answer]
+    hits: Hits
+    basis: Basis
+    def __init__(self, answers: _Optional[_Iterable[_Union[Answer, _Mapping]]] = ..., hits: _Optional[_Union[Hits, _Mapping]] = ..., basis: _Optional[_Union[Basis, _Mapping]] = ...) -> None: ...
+
+class Answer(_message.Message):
+    __slots__ = ("first", "count", "error", "next_page_token")
+    FIRST_FIELD_NUMBER: _ClassVar[int]
+    COUNT_FIELD_NUMBER: _ClassVar[int]
+    ERROR_FIELD_NUMBER: _ClassVar[int]
+    NEXT_PAGE_TOKEN_FIELD_NUMBER: _ClassVar[int]
+    first: int
+    count: int
+    error: _status_pb2.Status
+    next_page_token: str
+    def __init__(self, first: _Optional[int] = ..., count: _Optional[int] = ..., error: _Optional[_Union[_status_pb2.Status, _Mapping]] = ..., next_page_token: _Optional[str] = ...) -> None: ...
+
+class Basis(_message.Message):
+    __slots__ = ("space", "frame", "snapshot", "coverage", "partial", "notes")
+    SPACE_FIELD_NUMBER: _ClassVar[int]
+    FRAME_FIELD_NUMBER: _ClassVar[int]
+    SNAPSHOT_FIELD_NUMBER: _ClassVar[int]
+    COVERAGE_FIELD_NUMBER: _ClassVar[int]
+    PARTIAL_FIELD_NUMBER: _ClassVar[int]
+    NOTES_FIELD_NUMBER: _ClassVar[int]
+    space: str
+    frame: str
+    snapshot: int
+    coverage: float
+    partial: bool
+    notes: _containers.RepeatedScalarFieldContainer[str]
+    def __init__(self, space: _Optional[str] = ..., frame: _Optional[str] = ..., snapshot: _Optional[int] = ..., coverage: _Optional[float] = ..., partial: bool = ..., notes: _Optional[_Iterable[str]] = ...) -> None: ...
+
+class Hits(_message.Message):
+    __slots__ = ("item_ids", "entity_ids", "modalities", "scores", "significances", "attributes", "segments")
+    ITEM_IDS_FIELD_NUMBER: _ClassVar[int]
+    ENTITY_IDS_FIELD_NUMBER: _ClassVar[int]
+    MODALITIES_FIELD_NUMBER: _ClassVar[int]
+    SCORES_FIELD_NUMBER: _ClassVar[int]
+    SIGNIFICANCES_FIELD_NUMBER: _ClassVar[int]
+    ATTRIBUTES_FIELD_NUMBER: _ClassVar[int]
+    SEGMENTS_FIELD_NUMBER: _ClassVar[int]
+    item_ids: _containers.RepeatedScalarFieldContainer[str]
+    entity_ids: _containers.RepeatedScalarFieldContainer[str]
+    modalities: _containers.RepeatedScalarFieldContainer[_types_pb2.Modality]
+    scores: _containers.RepeatedScalarFieldContainer[float]
+    significances: _containers.RepeatedScalarFieldContainer[float]
+    attributes: _containers.RepeatedCompositeFieldContainer[_types_pb2.Column]
+    segments: SegmentHits
+    def __init__(self, item_ids: _Optional[_Iterable[str]] = ..., entity_ids: _Optional[_Iterable[str]] = ..., modalities: _Optional[_Iterable[_Union[_types_pb2.Modality, str]]] = ..., scores: _Optional[_Iterable[float]] = ..., significances: _Optional[_Iterable[float]] = ..., attributes: _Optional[_Iterable[_Union[_types_pb2.Column, _Mapping]]] = ..., segments: _Optional[_Union[SegmentHits, _Mapping]] = ...) -> None: ...
+
+class SegmentHits(_message.Message):
+    __slots__ = ("counts", "ordinals", "scores", "start_ms", "end_ms", "start_char", "end_char")
+    COUNTS_FIELD_NUMBER: _ClassVar[int]
+    ORDINALS_FIELD_NUMBER: _ClassVar[int]
+    SCORES_FIELD_NUMBER: _ClassVar[int]
+    START_MS_FIELD_NUMBER: _ClassVar[int]
+    END_MS_FIELD_NUMBER: _ClassVar[int]
+    START_CHAR_FIELD_NUMBER: _ClassVar[int]
+    END_CHAR_FIELD_NUMBER: _ClassVar[int]
+    counts: _containers.RepeatedScalarFieldContainer[int]
+    ordinals: _containers.RepeatedScalarFieldContainer[int]
+    scores: _containers.RepeatedScalarFieldContainer[float]
+    start_ms: _containers.RepeatedScalarFieldContainer[int]
+    end_ms: _containers.RepeatedScalarFieldContainer[int]
+    start_char: _containers.RepeatedScalarFieldContainer[int]
+    end_char: _containers.RepeatedScalarFieldContainer[int]
+    def __init__(self, counts: _Optional[_Iterable[int]] = ..., ordinals: _Optional[_Iterable[int]] = ..., scores: _Optional[_Iterable[float]] = ..., start_ms: _Optional[_Iterable[int]] = ..., end_ms: _Optional[_Iterable[int]] = ..., start_char: _Optional[_Iterable[int]] = ..., end_char: _Optional[_Iterable[int]] = ...) -> None: ...

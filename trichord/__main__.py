@@ -1,0 +1,5 @@
+"""`python -m trichord`: the command line."""
+
+from trichord.cli import main
+
+main()

@@ -1,0 +1,234 @@
+"""What is asked: content, stored things and vectors, alone or as a weighted combination.
+
+>>> query = Text("rain on a window") - 0.3 * ItemRef("track-17")
+>>> [(type(term.input).__name__, term.weight) for term in query.terms]
+[('Text', 1.0), ('ItemRef', -0.3)]
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Self
+
+import numpy as np
+import numpy.typing as npt
+
+from trichord.errors import InvalidInput, MediaError, NotFound, VectorError
+from trichord.types import F32, AttributeValue, Group
+
+MAX_TERMS = 256
+MAX_LIMIT = 10_000
+MAX_QUERIES = 1_024
+
+
+class _Combinable:
+    """Arithmetic that inputs and queries share: `picture + 0.5 * Text("calmer")`."""
+
+    def _as_terms(self) -> tuple[Term, ...]:
+        raise NotImplementedError  # pragma: no cover (both subclasses define it)
+
+    def __mul__(self, weight: float) -> Query:
+        return Query(tuple(Term(t.input, t.weight * float(weight)) for t in self._as_terms()))
+
+    __rmul__ = __mul__
+
+    def __neg__(self) -> Query:
+        return self * -1.0
+
+    def __add__(self, other: _Combinable) -> Query:
+        return Query(self._as_terms() + other._as_terms())
+
+    def __sub__(self, other: _Combinable) -> Query:
+        return self + (-other)
+
+
+class _Input(_Combinable):
+    def _as_terms(self) -> tuple[Term, ...]:
+        return (Term(self, 1.0),)  # type: ignore[arg-type]
+
+
+@dataclass(frozen=True)
+class Text(_Input):
+    """A text to be embedded by the space that is searched."""
+
+    text: str
+
+    def __post_init__(self) -> None:
+        if not self.text.strip():
+            raise InvalidInput("the query text is empty: write what to look for")
+
+
+class _Media(_Input):
+    data: bytes
+
+    def __post_init__(self) -> None:
+        if not self.data:
+            raise MediaError(f"the {type(self).__name__.lower()} of the query has no bytes")
+
+    @classmethod
+    def open(cls, path: str | os.PathLike[str]) -> Self:
+        """Reads the encoded file (JPEG, WAV …) as it is; raises NotFound if there is none."""
+        try:
+            return cls(Path(path).read_bytes())  # type: ignore[call-arg]
+        except OSError as error:
+            raise NotFound(f"cannot read {os.fspath(path)!r}: {error.strerror}") from None
+
+
+@dataclass(frozen=True)
+class Image(_Media):
+    """A picture as encoded bytes (PNG, JPEG, WebP, GIF, AVIF, TIFF)."""
+
+    data: bytes = field(repr=False)
+
+
+@dataclass(frozen=True)
+class Audio(_Media):
+    """A sound as encoded bytes (WAV, FLAC, OGG, Opus, MP3)."""
+
+    data: bytes = field(repr=False)
+
+
+@dataclass(frozen=True, eq=False)
+class Vector(_Input):
+    """A ready vector, float32 (dim,), of the searched space's frame; it is scaled to length 1."""
+
+    values: F32
+
+    def __init__(self, values: npt.ArrayLike) -> None:
+        array = np.ascontiguousarray(values, dtype=np.float32)
+        if array.ndim != 1 or array.size == 0:
+            raise VectorError(f"a query vector has one dimension, got shape {array.shape}")
+        if not np.isfinite(array).all():
+            raise VectorError("the query vector holds NaN or infinite values")
+        object.__setattr__(self, "values", array)
+
+
+@dataclass(frozen=True)
+class ItemRef(_Input):
+    """A stored item: the mean direction of its segments; it is left out of its own results."""
+
+    item_id: str
+
+
+@dataclass(frozen=True)
+class EntityRef(_Input):
+    """A stored entity: the mean direction of its items; its items are left out of the results."""
+
+    entity_id: str
+
+
+@dataclass(frozen=True)
+class SegmentRef(_Input):
+    """One segment of a stored item; the item is left out of the results."""
+
+    item_id: str
+    ordinal: int
+
+
+Input = Text | Image | Audio | Vector | ItemRef | EntityRef | SegmentRef
+
+
+@dataclass(frozen=True)
+class Term:
+    input: Input
+    weight: float = 1.0
+
+
+@dataclass(frozen=True)
+class Query(_Combinable):
+    """The direction searched for: the weighted sum of its terms' unit vectors, scaled to 1."""
+
+    terms: tuple[Term, ...]
+
+    def __post_init__(self) -> None:
+        if not 0 < len(self.terms) <= MAX_TERMS:
+            raise InvalidInput(f"a query has 1 to {MAX_TERMS} terms, this one {len(self.terms)}")
+        if not all(np.isfinite(term.weight) for term in self.terms):
+            raise InvalidInput("the weights of a query must be finite numbers")
+        if all(term.weight == 0 for term in self.terms):
+            raise InvalidInput("all weights of the query are zero: it has no direction")
+
+    def _as_terms(self) -> tuple[Term, ...]:
+        return self.terms
+
+
+Askable = str | Input | Query | npt.NDArray[Any]
+
+
+def as_query(asked: Askable) -> Query:
+    """A text, an input, a vector or a query, as a query."""
+    if isinstance(asked, Query):
+        return asked
+    if isinstance(asked, str):
+        return Query((Term(Text(asked)),))
+    if isinstance(asked, np.ndarray):
+        return Query((Term(Vector(asked)),))
+    if isinstance(asked, Text | Image | Audio | Vector | ItemRef | EntityRef | SegmentRef):
+        return Query((Term(asked),))
+    raise InvalidInput(
+        f"cannot search by {type(asked).__name__}: give a text, Text, Image, Audio, Vector, ItemRef, "
+        "EntityRef, SegmentRef, a numpy vector or a combination of these"
+    )
+
+
+@dataclass(frozen=True)
+class SearchOptions:
+    """Everything about a search but the queries; one spelling here, in the client, and in the CLI.
+
+    `modality` empty means all that the space can search. `attributes` names the attribute columns
+    to return (empty: none; `("*",)`: all). `segments` is how many of its best segments each hit
+    shows. `fuse` says how lists of several modalities become one: by reciprocal rank ("rrf") or
+    by raw cosine ("score"). `exact` searches without approximation.
+    """
+
+    modality: tuple[str, ...] = ()
+    where: Any = None
+    limit: int = 10
+    group: Group = Group.ITEM
+    attributes: tuple[str, ...] = ()
+    segments: int = 1
+    fuse: str = "rrf"
+    exact: bool = False
+    page_token: str = ""
+
+    def __post_init__(self) -> None:
+        if not 1 <= self.limit <= MAX_LIMIT:
+            raise InvalidInput(f"limit must be 1 to {MAX_LIMIT}, not {self.limit}")
+        if not 1 <= self.segments <= 100:
+            raise InvalidInput(f"segments must be 1 to 100, not {self.segments}")
+        if self.fuse not in ("rrf", "score"):
+            raise InvalidInput(f"fuse must be 'rrf' or 'score', not {self.fuse!r}")
+
+
+@dataclass(frozen=True)
+class Record:
+    """One input of an ingest: an item's content, an entity's attributes, or both.
+
+    Exactly one of `data` (encoded bytes), `text`, `uri` (a path) and `vector` (float32 (dim,), with
+    `modality`) carries content; with none of them the record only sets attributes of `entity_id`
+    (or, if `item_id` is stored already, of that item). `item_id` defaults to the file's name below
+    the folder given, `entity_id` to the item's id.
+    """
+
+    item_id: str | None = None
+    entity_id: str | None = None
+    modality: str | None = None
+    data: bytes | None = field(default=None, repr=False)
+    text: str | None = None
+    uri: str | None = None
+    vector: F32 | None = field(default=None, repr=False)
+    attributes: Mapping[str, AttributeValue] = field(default_factory=dict)
+    event_timestamp: Any = None
+    source: str = ""
+
+
+def as_names(value: str | Sequence[str] | None) -> tuple[str, ...]:
+    """`"audio,image"`, `"audio"`, `["audio", "image"]` and None as a tuple of names."""
+    if value is None:
+        return ()
+    if isinstance(value, str):
+        return tuple(name.strip() for name in value.split(",") if name.strip())
+    return tuple(str(name) for name in value)
