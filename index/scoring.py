@@ -1,0 +1,66 @@
+"""Exact scores of (query, row) pairs, and the choice of the best.
+
+A pair's score comes from one kernel, whatever the batch, the index or the neighbours in memory:
+matrix products give the same pair a different last bit in another block, which would order equal
+rows at random and change scores between pages.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from trichord.errors import InvalidInput
+from trichord.index._faiss import faiss
+from trichord.index.base import PADDING, Neighbours
+from trichord.types import F32, I64
+
+
+def pair_scores(vectors: F32, queries: F32, rows: I64) -> F32:
+    """Dot products of query i with rows[i, :]: float32 (n, m); -inf where the row is -1.
+
+    vectors (size, dim) and queries (n, dim) must be C-contiguous float32 and every row below
+    size: this reads memory without a check (`checked_pair_scores` does check).
+    """
+    rows = np.ascontiguousarray(rows)
+    scores = np.empty(rows.shape, dtype=np.float32)
+    faiss.fvec_inner_products_by_idx(
+        faiss.swig_ptr(scores),
+        faiss.swig_ptr(queries),
+        faiss.swig_ptr(vectors),
+        faiss.swig_ptr(rows),
+        vectors.shape[1],
+        rows.shape[0],
+        rows.shape[1],
+    )
+    return scores
+
+
+def checked_pair_scores(vectors: F32, queries: F32, rows: I64) -> F32:
+    """As pair_scores, for rows from outside; InvalidInput if one does not exist."""
+    rows = np.ascontiguousarray(rows, dtype=np.int64)
+    if rows.ndim != 2 or len(rows) != len(queries):
+        raise InvalidInput(f"rows have the shape {rows.shape}, not ({len(queries)}, m)")
+    if rows.size == 0:
+        return np.empty(rows.shape, dtype=np.float32)
+    if rows.min() < PADDING or rows.max() >= len(vectors):
+        raise InvalidInput(f"rows must lie in 0..{len(vectors) - 1} (or be -1)")
+    if len(vectors) == 0:
+        return np.full(rows.shape, -np.inf, dtype=np.float32)
+    return pair_scores(vectors, queries, rows)
+
+
+def best(scores: F32, rows: I64, k: int) -> Neighbours:
+    """The k best of given (n, m) candidates, by descending score, then ascending row."""
+    order = np.lexsort((rows, -scores), axis=-1)[:, :k]
+    if len(order) == 1:  # plain indexing is several times faster than take_along_axis
+        picked = order[0]
+        scores, rows = scores[:, picked], rows[:, picked]
+    else:
+        scores = np.take_along_axis(scores, order, axis=1)
+        rows = np.take_along_axis(rows, order, axis=1)
+    missing = k - order.shape[1]
+    if missing:
+        pad = Neighbours.none(len(rows), missing)
+        scores = np.concatenate([scores, pad.scores], axis=1)
+        rows = np.concatenate([rows, pad.rows], axis=1)
+    return Neighbours(scores, rows)
