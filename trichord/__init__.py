@@ -5,20 +5,47 @@
         trichord.search("rain on a window", modality="audio")
 
 This package is the light side: vocabulary and clients, no model and no index engine. In process,
-the same verbs are those of `trichord.catalog.Catalog`.
+the same verbs are those of `trichord.catalog.Catalog`. Names are imported when first used, so that
+a machine with numpy and FAISS alone can use `trichord.index`.
 """
 
-from importlib.metadata import PackageNotFoundError, version
+from __future__ import annotations
 
-from trichord.aio import AsyncClient
-from trichord.client import Client
-from trichord.errors import TrichordError
-from trichord.query import Audio, EntityRef, Image, ItemRef, Query, Record, SegmentRef, Text, Vector
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
 
-try:
-    __version__ = version("trichord")
-except PackageNotFoundError:  # a checkout that was never installed
-    __version__ = "0+unknown"
+if TYPE_CHECKING:
+    from trichord.aio import AsyncClient
+    from trichord.client import Client
+    from trichord.errors import TrichordError
+    from trichord.query import (
+        Audio,
+        EntityRef,
+        Image,
+        ItemRef,
+        Query,
+        Record,
+        SegmentRef,
+        Text,
+        Vector,
+    )
+
+    __version__: str
+
+_HOMES = {
+    "AsyncClient": "aio",
+    "Audio": "query",
+    "Client": "client",
+    "EntityRef": "query",
+    "Image": "query",
+    "ItemRef": "query",
+    "Query": "query",
+    "Record": "query",
+    "SegmentRef": "query",
+    "Text": "query",
+    "TrichordError": "errors",
+    "Vector": "query",
+}
 
 __all__ = [
     "AsyncClient",
@@ -35,3 +62,16 @@ __all__ = [
     "Vector",
     "__version__",
 ]
+
+
+def __getattr__(name: str) -> Any:
+    if name == "__version__":
+        from importlib.metadata import PackageNotFoundError, version
+
+        try:
+            return version("trichord")
+        except PackageNotFoundError:  # a checkout that was never installed
+            return "0+unknown"
+    if name not in _HOMES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(import_module(f"{__name__}.{_HOMES[name]}"), name)

@@ -9,7 +9,6 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterable, AsyncIterator, Sequence
 from os import PathLike
-from types import TracebackType
 from typing import Any, Self, TypeVar, Unpack
 
 import grpc
@@ -24,7 +23,8 @@ from trichord.v1 import ingest_pb2
 from trichord.wire import requests
 from trichord.wire.channel import DEFAULT_TIMEOUT_S, MAX_MESSAGE_BYTES, Connection
 from trichord.wire.outbox import Outbox, Recordlike, Sources, Tally, Uris, recordlike
-from trichord.wire.requests import OnError, Plan, SearchKeywords, Stubs
+from trichord.wire.plans import Plan, Stubs
+from trichord.wire.requests import OnError, SearchKeywords
 
 T = TypeVar("T")
 AsyncSources = Sources | AsyncIterable[Recordlike]
@@ -53,12 +53,7 @@ class AsyncClient:
     async def __aenter__(self) -> Self:
         return self
 
-    async def __aexit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    async def __aexit__(self, *raised: object) -> None:
         await self.close()
 
     async def close(self) -> None:
@@ -159,7 +154,11 @@ class AsyncClient:
                 )
             except grpc.RpcError as failed:
                 error = self._connection.error(failed)
-                waiting += reversed(plan.smaller(request, error))
+                rescued = plan.rescue(request, error)
+                if rescued is None:
+                    waiting += reversed(plan.smaller(request, error))
+                else:
+                    responses.append(rescued)
         return plan.read(responses)
 
     async def _acknowledged(
@@ -201,5 +200,5 @@ async def _arriving(records: AsyncSources) -> AsyncIterator[Recordlike]:
             yield record
         return
     iterator = recordlike(records)
-    while (record := await asyncio.to_thread(next, iterator, None)) is not None:
-        yield record
+    while (following := await asyncio.to_thread(next, iterator, None)) is not None:
+        yield following

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from os import PathLike
-from types import TracebackType
 from typing import Any, Self, TypeVar, Unpack
 
 import grpc
@@ -23,7 +22,8 @@ from trichord.v1 import ingest_pb2
 from trichord.wire import requests
 from trichord.wire.channel import DEFAULT_TIMEOUT_S, MAX_MESSAGE_BYTES, Connection
 from trichord.wire.outbox import Outbox, Sources, Tally, Uris, recordlike
-from trichord.wire.requests import OnError, Plan, SearchKeywords, Stubs
+from trichord.wire.plans import Plan, Stubs
+from trichord.wire.requests import OnError, SearchKeywords
 
 T = TypeVar("T")
 
@@ -61,12 +61,7 @@ class Client:
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *raised: object) -> None:
         self.close()
 
     def close(self) -> None:
@@ -181,7 +176,11 @@ class Client:
                 )
             except grpc.RpcError as failed:
                 error = self._connection.error(failed)
-                waiting += reversed(plan.smaller(request, error))
+                rescued = plan.rescue(request, error)
+                if rescued is None:
+                    waiting += reversed(plan.smaller(request, error))
+                else:
+                    responses.append(rescued)
         return plan.read(responses)
 
     def _acknowledged(self, records: Any, uris: Uris) -> Iterator[tuple[str, Acknowledgement]]:

@@ -19,7 +19,7 @@
     │   ├── StoreDamaged             a checksum or an invariant does not hold
     │   ├── StorageFull              the disk is full; what was committed before is intact
     │   └── EncoderMismatch          the store was written with an encoder that is not at hand
-    ├── ModelError                   weights or a tokenizer are missing, damaged or not what they claim
+    ├── ModelError                   weights or a tokenizer are missing, damaged or false
     └── MissingExtra                 an optional dependency is not installed       (ImportError too)
 
 Domain errors know nothing of gRPC; the server maps classes to status codes by one table, and the

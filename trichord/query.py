@@ -10,6 +10,7 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from math import isfinite
 from pathlib import Path
 from typing import Any, Self
 
@@ -146,7 +147,7 @@ class Query(_Combinable):
     def __post_init__(self) -> None:
         if not 0 < len(self.terms) <= MAX_TERMS:
             raise InvalidInput(f"a query has 1 to {MAX_TERMS} terms, this one {len(self.terms)}")
-        if not all(np.isfinite(term.weight) for term in self.terms):
+        if not all(isfinite(term.weight) for term in self.terms):
             raise InvalidInput("the weights of a query must be finite numbers")
         if all(term.weight == 0 for term in self.terms):
             raise InvalidInput("all weights of the query are zero: it has no direction")
@@ -169,8 +170,8 @@ def as_query(asked: Askable) -> Query:
     if isinstance(asked, Text | Image | Audio | Vector | ItemRef | EntityRef | SegmentRef):
         return Query((Term(asked),))
     raise InvalidInput(
-        f"cannot search by {type(asked).__name__}: give a text, Text, Image, Audio, Vector, ItemRef, "
-        "EntityRef, SegmentRef, a numpy vector or a combination of these"
+        f"cannot search by {type(asked).__name__}: give a text, Text, Image, Audio, Vector, "
+        "ItemRef, EntityRef, SegmentRef, a numpy vector or a combination of these"
     )
 
 

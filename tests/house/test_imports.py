@@ -24,6 +24,7 @@ def modules_after(statement: str) -> set[str]:
         "from trichord import Audio, Client, Image, Text",
         "import trichord.cli",
         "import trichord.embedders, trichord.index, trichord.store, trichord.server",
+        "import trichord",
     ],
 )
 def test_light_imports_load_nothing_heavy(statement: str) -> None:
@@ -64,3 +65,10 @@ def test_the_public_names() -> None:
     }
     for name in trichord.__all__:
         assert getattr(trichord, name) is not None
+
+
+def test_the_index_needs_only_numpy_and_faiss() -> None:
+    loaded = modules_after(
+        "import trichord.index.build, trichord.index.live, trichord.index.groups"
+    )
+    assert not loaded & {"grpc", "google.protobuf", "lark", "click", "xxhash", "polars"}

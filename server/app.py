@@ -1,0 +1,200 @@
+"""A catalog behind a port: wiring, start and stop."""
+
+from __future__ import annotations
+
+import logging
+import signal
+import threading
+from pathlib import Path
+from types import FrameType
+from typing import Any, Self
+
+import grpc
+from grpc_health.v1 import health, health_pb2, health_pb2_grpc
+from grpc_reflection.v1alpha import reflection
+
+from trichord.catalog import Catalog
+from trichord.policy import Policy
+from trichord.server.admission import Admission
+from trichord.server.authentication import Authentication
+from trichord.server.bind import bind
+from trichord.server.errors import ErrorMapping
+from trichord.server.inputs import Inputs
+from trichord.server.pools import Pools
+from trichord.server.request_log import Counters, RequestLog
+from trichord.server.services.embedding import EmbeddingService
+from trichord.server.services.feature import FeatureService
+from trichord.server.services.ingest import IngestService
+from trichord.server.services.registry import RegistryService
+from trichord.server.services.search import SearchService
+from trichord.server.settings import Settings
+from trichord.server.uris import MediaRoot
+from trichord.v1 import (
+    embedding_pb2_grpc,
+    feature_pb2_grpc,
+    ingest_pb2_grpc,
+    registry_pb2_grpc,
+    search_pb2_grpc,
+)
+
+LOGGER = logging.getLogger("trichord.server")
+
+SERVICES = tuple(
+    f"trichord.v1.{name}Service"
+    for name in ("Embedding", "Feature", "Ingest", "Registry", "Search")
+)
+_SPARE_REFUSALS = 256
+"""Calls beyond workers, queue and streams that still get a refusal with a reason; more are cut off
+by gRPC itself."""
+
+_LOOK_S, _QUIET_LOOKS = 0.05, 4
+"""A draining server that was idle this often in a row has sent its last answer."""
+
+
+class Server:
+    """Serves a catalog until it is stopped; the catalog stays the caller's.
+
+    Raises InvalidInput where it cannot listen. It answers from `start` on, and says SERVING in its
+    health once the catalog is warm.
+    """
+
+    def __init__(self, catalog: Catalog, settings: Settings | None = None) -> None:
+        self._settings = settings = settings or Settings()
+        self._catalog = catalog
+        self._stopping = threading.Event()
+        self.counters = Counters()
+        self._pools = Pools.of(settings)
+        self._server = grpc.server(
+            self._pools.answers,
+            interceptors=(
+                RequestLog(self.counters),
+                ErrorMapping(),
+                Authentication(settings.tokens, self._pools.control),
+                Admission(settings, self._pools),
+            ),
+            options=_options(settings),
+            maximum_concurrent_rpcs=(
+                settings.workers + settings.queue + settings.streams + _SPARE_REFUSALS
+            ),
+        )
+        self._health = health.HealthServicer()
+        self._add_services()
+        self._set_health(health_pb2.HealthCheckResponse.NOT_SERVING)
+        self._address = bind(self._server, settings)
+
+    @property
+    def address(self) -> str:
+        """Where it listens, as a client takes it."""
+        return self._address.target
+
+    def __enter__(self) -> Self:
+        self.start()
+        return self
+
+    def __exit__(self, *raised: object) -> None:
+        self.stop()
+
+    def start(self) -> None:
+        self._server.start()
+        try:
+            self._catalog.warm_up()
+        except BaseException:
+            self.stop()
+            raise
+        self._set_health(health_pb2.HealthCheckResponse.SERVING)
+        LOGGER.info(
+            "listening on %s (%s, %s)",
+            self.address,
+            "TLS" if self._settings.secure else "no TLS",
+            "token needed" if self._settings.tokens else "no token",
+        )
+
+    def stop(self) -> None:
+        """Says NOT_SERVING, takes no new call, lets running ones end within `grace_s`."""
+        self._health.enter_graceful_shutdown()
+        self._stopping.set()
+        ended = self._server.stop(self._settings.grace_s)
+        quiet = 0
+        while quiet < _QUIET_LOOKS and not ended.wait(_LOOK_S):
+            quiet = 0 if self._pools.busy else quiet + 1
+        # What is left now are watchers of the health, which end only when they are cut off.
+        self._server.stop(None).wait()
+        self._pools.shutdown()
+
+    def wait(self) -> None:
+        self._server.wait_for_termination()
+
+    def _add_services(self) -> None:
+        catalog, settings, server = self._catalog, self._settings, self._server
+        media = MediaRoot(settings.media_root, settings.max_message_bytes)
+        inputs = Inputs(catalog, media)
+        ingest = IngestService(catalog, media, settings, self._stopping)
+        added: Any = (
+            (search_pb2_grpc.add_SearchServiceServicer_to_server, SearchService(catalog, inputs)),
+            (
+                embedding_pb2_grpc.add_EmbeddingServiceServicer_to_server,
+                EmbeddingService(catalog, inputs),
+            ),
+            (feature_pb2_grpc.add_FeatureServiceServicer_to_server, FeatureService(catalog)),
+            (ingest_pb2_grpc.add_IngestServiceServicer_to_server, ingest),
+            (
+                registry_pb2_grpc.add_RegistryServiceServicer_to_server,
+                RegistryService(catalog, self.counters),
+            ),
+            (health_pb2_grpc.add_HealthServicer_to_server, self._health),
+        )
+        for add, service in added:
+            add(service, server)
+        if settings.reflection:
+            names = (*SERVICES, health.SERVICE_NAME, reflection.SERVICE_NAME)
+            reflection.enable_server_reflection(names, server)
+
+    def _set_health(self, status: Any) -> None:
+        for name in ("", *SERVICES):
+            self._health.set(name, status)
+
+
+def _options(settings: Settings) -> list[tuple[str, int]]:
+    return [
+        ("grpc.max_receive_message_length", settings.max_message_bytes),
+        ("grpc.max_send_message_length", settings.max_message_bytes),
+        # A second server on the port must fail, not share the calls.
+        ("grpc.so_reuseport", 0),
+        ("grpc.keepalive_time_ms", 60_000),
+        ("grpc.keepalive_timeout_ms", 20_000),
+        ("grpc.http2.min_recv_ping_interval_without_data_ms", 10_000),
+        ("grpc.keepalive_permit_without_calls", 1),
+    ]
+
+
+def serve(
+    path: str | Path,
+    settings: Settings | None = None,
+    *,
+    space: str | None = None,
+    create: bool = False,
+    policy: Policy | None = None,
+) -> None:
+    """Opens the store, serves it, and returns after SIGTERM or SIGINT once all is closed.
+
+    To be called in the main thread. Raises NotFound for a store that is not there (unless
+    `create`) and InvalidInput where it cannot listen.
+    """
+    told = threading.Event()
+
+    def tell(number: int, frame: FrameType | None) -> None:
+        told.set()
+
+    before = {number: signal.signal(number, tell) for number in (signal.SIGTERM, signal.SIGINT)}
+    try:
+        with (
+            Catalog.open(
+                path, space=space, create=create, policy=policy, background=True
+            ) as catalog,
+            Server(catalog, settings),
+        ):
+            told.wait()
+            LOGGER.info("stopping")
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)

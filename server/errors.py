@@ -1,0 +1,75 @@
+"""Exceptions -> status codes, by the table of `trichord.wire.status`; no method has a `try`."""
+
+from __future__ import annotations
+
+import logging
+from collections import namedtuple
+from collections.abc import Iterator
+from typing import Any, NoReturn
+
+import grpc
+
+from trichord.errors import TrichordError
+from trichord.server.calls import CALL
+from trichord.server.handlers import Behaviour, Handler, Interceptor, wrapped
+from trichord.server.request_log import REQUEST_ID
+from trichord.wire.status import code_of, to_status
+
+LOGGER = logging.getLogger("trichord.server")
+
+
+_Status = namedtuple("_Status", ("code", "details", "trailing_metadata"))
+"""What gRPC calls a grpc.Status."""
+
+
+class ErrorMapping(Interceptor):
+    """A TrichordError ends the call with its status and details; anything else is a bug of ours:
+    INTERNAL with the request id, and the traceback in the log only."""
+
+    def wrap(self, handler: Handler) -> Handler:
+        def one(inner: Behaviour) -> Behaviour:
+            def answer(request: Any, context: grpc.ServicerContext) -> Any:
+                try:
+                    return inner(request, context)
+                except Exception as error:
+                    _end(error, context)
+
+            return answer
+
+        def many(inner: Behaviour) -> Behaviour:
+            def answers(request: Any, context: grpc.ServicerContext) -> Iterator[Any]:
+                try:
+                    yield from inner(request, context)
+                except Exception as error:
+                    _end(error, context)
+
+            return answers
+
+        return wrapped(handler, one, many)
+
+
+def _end(error: Exception, context: grpc.ServicerContext) -> NoReturn:
+    # The transport's own errors (the caller went away) and ends that were set already pass.
+    if isinstance(error, grpc.RpcError) or context.code() is not None:
+        raise error
+    call = CALL.get()
+    if not isinstance(error, TrichordError):
+        LOGGER.error(
+            "unexpected error id=%s method=%s", call.request_id, call.method, exc_info=error
+        )
+        error = TrichordError(
+            f"the server failed; its log says more under the request id {call.request_id}",
+            request_id=call.request_id,
+        )
+    status = to_status(error)
+    context.abort_with_status(
+        _Status(
+            code_of(error),
+            status.message,
+            (
+                ("grpc-status-details-bin", status.SerializeToString()),
+                (REQUEST_ID, call.request_id),
+            ),
+        )
+    )
+    raise AssertionError("abort_with_status returned")

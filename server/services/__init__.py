@@ -1,0 +1,1 @@
+"""One file per service; the methods are short and have no `try`."""

@@ -1,0 +1,1 @@
+"""Commands of the command line, by what a person wants to do."""

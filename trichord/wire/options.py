@@ -1,0 +1,47 @@
+"""Everything of a search but the queries <-> the fields of a SearchRequest."""
+
+from __future__ import annotations
+
+from trichord.query import SearchOptions
+from trichord.v1 import search_pb2
+from trichord.wire.enums import (
+    FUSION_NUMBERS,
+    FUSIONS,
+    GROUP_NUMBERS,
+    GROUPS,
+    member,
+    modality_numbers,
+    modality_of,
+)
+from trichord.wire.filters import from_filter, to_filter
+
+
+def write_options(options: SearchOptions, request: search_pb2.SearchRequest) -> None:
+    request.modalities.extend(modality_numbers(options.modality))
+    if options.where is not None and options.where != "":
+        request.filter.CopyFrom(to_filter(options.where))
+    request.page_size = options.limit
+    request.group = GROUP_NUMBERS[options.group]
+    request.attributes.extend(options.attributes)
+    request.segments_per_hit = options.segments
+    request.fusion = FUSION_NUMBERS[options.fuse]
+    request.exact = options.exact
+    request.page_token = options.page_token
+
+
+_DEFAULT_LIMIT = SearchOptions().limit
+
+
+def read_options(request: search_pb2.SearchRequest) -> SearchOptions:
+    """Raises InvalidInput for unknown enum numbers and limits out of range, FilterError."""
+    return SearchOptions(
+        modality=tuple([modality_of(number).value for number in request.modalities]),
+        where=from_filter(request.filter) if request.HasField("filter") else None,
+        limit=request.page_size or _DEFAULT_LIMIT,
+        group=member(GROUPS, request.group, "group"),
+        attributes=tuple(request.attributes),
+        segments=request.segments_per_hit or 1,
+        fuse=member(FUSIONS, request.fusion, "fusion"),
+        exact=request.exact,
+        page_token=request.page_token,
+    )

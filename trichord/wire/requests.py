@@ -1,0 +1,229 @@
+"""The verbs of a client as plans; the two clients differ only in how they run them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import Any, Literal, TypedDict
+
+import numpy as np
+from google.protobuf.message import Message
+from grpc_health.v1 import health_pb2
+
+from trichord.errors import InvalidInput, TrichordError
+from trichord.filters import Filter
+from trichord.hits import Hits
+from trichord.query import (
+    MAX_QUERIES,
+    Askable,
+    Input,
+    ItemRef,
+    SearchOptions,
+    as_names,
+    as_query,
+)
+from trichord.results import Found, SpaceInfo, Stats
+from trichord.types import F32, Group, Role
+from trichord.v1 import (
+    embedding_pb2,
+    feature_pb2,
+    ingest_pb2,
+    registry_pb2,
+    search_pb2,
+)
+from trichord.wire.enums import ROLE_NUMBERS
+from trichord.wire.hits import from_response
+from trichord.wire.items import from_found
+from trichord.wire.options import write_options
+from trichord.wire.plans import Plan, packed, raised, sendable
+from trichord.wire.queries import to_input, to_query
+from trichord.wire.registry import from_spaces, from_stats
+from trichord.wire.status import from_status, to_status
+from trichord.wire.vectors import from_vector
+
+MAX_HITS_PER_CALL = 50_000
+"""Many queries with long lists are asked in several calls: an answer has a limit too."""
+MAX_IDS_PER_CALL = 1_000
+
+OnError = Literal["raise", "return"]
+
+
+class SearchKeywords(TypedDict, total=False):
+    """The options of a search as keywords; `trichord.query.SearchOptions` says what they mean."""
+
+    modality: str | Sequence[str] | None
+    where: str | Filter | None
+    limit: int
+    group: str | Group
+    attributes: str | Sequence[str]
+    segments: int
+    fuse: str
+    exact: bool
+    page_token: str
+
+
+def options_of(keywords: SearchKeywords) -> SearchOptions:
+    """Raises InvalidInput for values out of range."""
+    given: dict[str, Any] = dict(keywords)
+    for name in ("modality", "attributes"):
+        if name in given:
+            given[name] = as_names(given[name])
+    if "group" in given:
+        try:
+            given["group"] = Group(given["group"])
+        except ValueError:
+            groups = ", ".join(Group)
+            raise InvalidInput(
+                f"unknown group {given['group']!r}: choose from {groups}", field="group"
+            ) from None
+    return SearchOptions(**given)
+
+
+@sendable
+def search(
+    asked: Sequence[Askable],
+    keywords: SearchKeywords,
+    space: str,
+    max_bytes: int,
+    errors: OnError,
+) -> Plan[list[Any]]:
+    """One `Hits` per query; with `errors="return"` a TrichordError in its place."""
+    options = options_of(keywords)
+    messages = [to_query(as_query(one)) for one in asked]
+    most = max(1, min(MAX_QUERIES, MAX_HITS_PER_CALL // options.limit))
+    empty = search_pb2.SearchRequest(space=space)
+    write_options(options, empty)
+    requests = []
+    for part in packed(messages, most, max_bytes - empty.ByteSize()):
+        request = search_pb2.SearchRequest()
+        request.MergeFrom(empty)
+        request.queries.extend(part)
+        requests.append(request)
+
+    def read(responses: list[search_pb2.SearchResponse]) -> list[Hits | TrichordError]:
+        answers = [answer for response in responses for answer in from_response(response)]
+        return answers if errors == "return" else raised(answers)
+
+    def rescue(request: search_pb2.SearchRequest, error: TrichordError) -> Any:
+        # A call with one query fails with that query's error.
+        if "query" not in error.details:
+            return None
+        if errors == "raise":
+            error.details["query"] = str(len(messages) - 1)
+            return None
+        return search_pb2.SearchResponse(answers=[{"error": to_status(error)}])
+
+    return Plan(lambda stubs: stubs.search.Search, requests, read, rescue=rescue)
+
+
+def similar(item_id: str, keywords: SearchKeywords, space: str, max_bytes: int) -> Plan[list[Any]]:
+    return search([ItemRef(item_id)], keywords, space, max_bytes, "raise")
+
+
+@sendable
+def embed(inputs: Sequence[Askable], role: Role | str, space: str, max_bytes: int) -> Plan[F32]:
+    """float32 (n, dim), unit rows; raises the first input's error."""
+    messages = [to_input(_single(one)) for one in inputs]
+    number = ROLE_NUMBERS.get(Role(role)) if role in tuple(Role) else None
+    if number is None:
+        raise InvalidInput(f"unknown role {role!r}: choose from {', '.join(Role)}", field="role")
+    requests = [
+        embedding_pb2.EmbedRequest(space=space, inputs=part, role=number)
+        for part in packed(messages, MAX_QUERIES, max_bytes)
+    ] or [embedding_pb2.EmbedRequest(space=space, role=number)]
+
+    def read(responses: list[embedding_pb2.EmbedResponse]) -> F32:
+        results = [result for response in responses for result in response.results]
+        raised([from_status(r.error) if r.HasField("error") else r for r in results])
+        return np.concatenate([from_vector(response.vectors) for response in responses])
+
+    return Plan(lambda stubs: stubs.embedding.Embed, requests, read)
+
+
+@sendable
+def get(
+    item_ids: Sequence[str], entity_ids: Sequence[str], attributes: str | Sequence[str]
+) -> Plan[Found]:
+    """In the order asked for; the snapshot is the newest that a part was read from."""
+    names = as_names(attributes)
+    parts: list[tuple[list[str], list[str]]] = [
+        (list(part), []) for part in _runs(_ids(item_ids), MAX_IDS_PER_CALL)
+    ]
+    parts += [([], list(part)) for part in _runs(_ids(entity_ids), MAX_IDS_PER_CALL)]
+    requests = [
+        feature_pb2.GetRequest(item_ids=items, entity_ids=entities, attributes=names)
+        for items, entities in parts or [([], [])]
+    ]
+
+    def halves(request: feature_pb2.GetRequest) -> list[Message]:
+        ids = list(request.item_ids) or list(request.entity_ids)
+        kind = "item_ids" if request.item_ids else "entity_ids"
+        if len(ids) < 2:
+            return []
+        middle = len(ids) // 2
+        return [
+            feature_pb2.GetRequest(attributes=names, **{kind: part})
+            for part in (ids[:middle], ids[middle:])
+        ]
+
+    def read(responses: list[feature_pb2.GetResponse]) -> Found:
+        found = [from_found(response) for response in responses]
+        return Found(
+            items=tuple(item for part in found for item in part.items),
+            entities=tuple(entity for part in found for entity in part.entities),
+            missing_item_ids=tuple(i for part in found for i in part.missing_item_ids),
+            missing_entity_ids=tuple(i for part in found for i in part.missing_entity_ids),
+            snapshot=max(part.snapshot for part in found),
+        )
+
+    return Plan(lambda stubs: stubs.feature.Get, requests, read, halves)
+
+
+@sendable
+def delete(item_ids: Sequence[str], entity_ids: Sequence[str]) -> Plan[int]:
+    """In one call, because all or nothing is deleted."""
+    request = ingest_pb2.DeleteRequest(item_ids=_ids(item_ids), entity_ids=_ids(entity_ids))
+    return Plan(lambda stubs: stubs.ingest.Delete, [request], lambda got: int(got[0].deleted_items))
+
+
+def stats(address: str) -> Plan[Stats]:
+    return Plan(
+        lambda stubs: stubs.registry.GetStats,
+        [registry_pb2.GetStatsRequest()],
+        lambda got: from_stats(got[0], address),
+    )
+
+
+def spaces() -> Plan[list[SpaceInfo]]:
+    return Plan(
+        lambda stubs: stubs.registry.ListSpaces,
+        [registry_pb2.ListSpacesRequest()],
+        lambda got: from_spaces(got[0]),
+    )
+
+
+def health() -> Plan[bool]:
+    serving = health_pb2.HealthCheckResponse.SERVING
+    return Plan(
+        lambda stubs: stubs.health.Check,
+        [health_pb2.HealthCheckRequest()],
+        lambda got: bool(got[0].status == serving),
+    )
+
+
+def _runs(ids: Sequence[str], most: int) -> Iterator[Sequence[str]]:
+    return (ids[first : first + most] for first in range(0, len(ids), most))
+
+
+def _ids(ids: str | Sequence[str]) -> list[str]:
+    listed = [ids] if isinstance(ids, str) else list(ids)
+    for one in listed:
+        if not isinstance(one, str):
+            raise InvalidInput(f"ids are text, not {type(one).__name__}: {one!r}")
+    return listed
+
+
+def _single(asked: Askable) -> Input:
+    terms = as_query(asked).terms
+    if len(terms) > 1 or terms[0].weight != 1:
+        raise InvalidInput("embed takes single inputs; a combination is for search")
+    return terms[0].input
