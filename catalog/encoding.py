@@ -1,0 +1,218 @@
+"""Content -> vectors of one joint space: sniff, cut into segments, embed across items."""
+
+from __future__ import annotations
+
+import threading
+from collections import OrderedDict
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+
+from trichord.embedders.media.limits import DEFAULT_LIMITS, Limits
+from trichord.embedders.media.pieces import Cutting, pieces
+from trichord.embedders.media.sniff import HEAD_BYTES, MediaType, sniff
+from trichord.embedders.media.source import read_head
+from trichord.embedders.spaces import JointSpace
+from trichord.errors import InvalidInput, MediaError, ModelError, TrichordError, VectorError
+from trichord.types import F32, Modality, Piece, Role, Span
+
+BATCH = {Modality.AUDIO: 16, Modality.IMAGE: 64, Modality.TEXT: 64}
+"""Segments per call of an embedder: enough to fill two cores, little enough to bound memory."""
+
+TEXT_QUERIES_CACHED = 10_000
+
+
+@dataclass
+class Content:
+    """One item's content on its way through: encoded bytes, a file, or a text."""
+
+    media: MediaType
+    source: bytes | Path | str
+
+
+@dataclass
+class Segments:
+    """What became of one content: `vectors` float32 (n, dim) and their spans, or the error."""
+
+    vectors: list[F32] = field(default_factory=list)
+    spans: list[Span] = field(default_factory=list)
+    text: str | None = None
+    error: TrichordError | None = None
+
+
+PLAIN_TEXT = MediaType(Modality.TEXT, "txt", "text/plain")
+
+
+class ContentEncoder:
+    """Cuts and embeds content for one joint space; safe to use from several threads."""
+
+    def __init__(self, joint: JointSpace, limits: Limits = DEFAULT_LIMITS) -> None:
+        self.joint = joint
+        self.limits = limits
+        self._cutting: Cutting | None = None
+        self._texts: OrderedDict[tuple[str, Role], F32] = OrderedDict()
+        self._lock = threading.Lock()
+
+    @property
+    def cutting(self) -> Cutting:
+        joint = self.joint
+        if self._cutting is None:
+            has_text = Modality.TEXT in joint.encoders
+            self._cutting = Cutting(
+                audio_rate=joint.audio_rate,
+                audio_window_ms=joint.audio_window_ms,
+                audio_hop_ms=joint.audio_hop_ms,
+                audio_min_ms=min(1_000, joint.audio_window_ms),
+                image_longest=1_024,
+                text_chunk_tokens=joint.text_chunk_tokens,
+                text_overlap_tokens=joint.text_overlap_tokens,
+                token_offsets=joint.token_offsets if has_text else None,
+            )
+        return self._cutting
+
+    def content(self, data: bytes | Path, *, name: str | None = None) -> Content:
+        """What the bytes are, by their first bytes; raises MediaError if nothing known."""
+        if isinstance(data, Path):
+            return Content(sniff(read_head(data, self.limits), name or data.name), data)
+        return Content(sniff(data[:HEAD_BYTES], name), data)
+
+    def encode(self, contents: Sequence[Content], role: Role = Role.DOCUMENT) -> list[Segments]:
+        """Segments of every content, in order; an error concerns its own content only.
+
+        Content is decoded as it goes, so memory holds a batch of segments per modality.
+        """
+        results = [Segments() for _ in contents]
+        pending: dict[Modality, list[tuple[int, Piece]]] = {m: [] for m in Modality}
+        for position, piece in self._cut(contents, results):
+            modality = contents[position].media.modality
+            waiting = pending[modality]
+            waiting.append((position, piece))
+            if len(waiting) >= BATCH[modality]:
+                self._embed(modality, waiting, results, role)
+        for modality, waiting in pending.items():
+            self._embed(modality, waiting, results, role)
+        for result in results:
+            if result.error is None and not result.vectors:
+                result.error = MediaError("there is nothing in it to embed")
+        return results
+
+    def _cut(
+        self, contents: Sequence[Content], results: Sequence[Segments]
+    ) -> Iterator[tuple[int, Piece]]:
+        for position, content in enumerate(contents):
+            try:
+                if content.media.modality not in self.joint.encoders:
+                    raise InvalidInput(
+                        f"the space {self.joint.name!r} has no encoder for {content.media.modality}"
+                    )
+                cut = pieces(content.media, content.source, self.cutting, self.limits)
+                results[position].text = cut.text
+                for piece in cut.pieces:
+                    yield position, piece
+            except TrichordError as error:
+                results[position].error = error
+
+    def _embed(
+        self,
+        modality: Modality,
+        waiting: list[tuple[int, Piece]],
+        results: Sequence[Segments],
+        role: Role,
+    ) -> None:
+        if not waiting:
+            return
+        try:
+            embedder = self.joint.embedder(modality)
+            embedded = embedder.embed([piece.content for _, piece in waiting], role=role)
+        except TrichordError as error:  # no weights: other modalities may have theirs
+            for position, _ in waiting:
+                results[position].error = error
+            waiting.clear()
+            return
+        lengths = np.einsum("ij,ij->i", embedded.vectors, embedded.vectors)
+        for row, (position, piece) in enumerate(waiting):
+            if row in embedded.errors:
+                results[position].error = embedded.errors[row]
+            elif not abs(float(lengths[row]) - 1.0) < 1e-3:
+                # One such row would make the store refuse the whole commit.
+                results[position].error = ModelError(
+                    f"the {modality} model of space {self.joint.name!r} gave a vector that is not "
+                    "finite or not of length 1"
+                )
+            else:
+                results[position].vectors.append(embedded.vectors[row])
+                results[position].spans.append(piece.span)
+        waiting.clear()
+
+    def pooled(self, contents: Sequence[Content], role: Role) -> list[F32 | TrichordError]:
+        """One unit vector per content, the mean direction of its segments; texts are cached."""
+        answers: list[F32 | TrichordError | None] = [None] * len(contents)
+        todo: list[int] = []
+        for position, content in enumerate(contents):
+            cached = self._cached(content, role)
+            answers[position] = cached
+            if cached is None:
+                todo.append(position)
+        for position, result in zip(
+            todo, self.encode([contents[p] for p in todo], role), strict=True
+        ):
+            if result.error is not None:
+                answers[position] = result.error
+                continue
+            try:
+                answers[position] = vector = mean_direction(result.vectors)
+            except VectorError as error:
+                answers[position] = error
+                continue
+            self._remember(contents[position], role, vector)
+        return [answer for answer in answers if answer is not None]
+
+    def _cached(self, content: Content, role: Role) -> F32 | None:
+        if not isinstance(content.source, str):
+            return None
+        with self._lock:
+            key = (content.source, role)
+            if key in self._texts:
+                self._texts.move_to_end(key)
+                return self._texts[key]
+        return None
+
+    def _remember(self, content: Content, role: Role, vector: F32) -> None:
+        if isinstance(content.source, str):
+            with self._lock:
+                self._texts[content.source, role] = vector
+                while len(self._texts) > TEXT_QUERIES_CACHED:
+                    self._texts.popitem(last=False)
+
+
+def mean_direction(vectors: Iterable[F32]) -> F32:
+    """The unit vector of the sum; raises VectorError if the vectors cancel out."""
+    total = np.sum(np.asarray(list(vectors), np.float64), axis=0)
+    norm = np.linalg.norm(total)
+    if not norm > 1e-6:
+        raise VectorError("the vectors of this query cancel each other out: it has no direction")
+    mean: F32 = (total / norm).astype(np.float32)
+    return mean
+
+
+def unit(vector: F32, dim: int, frame_id: str) -> F32:
+    """The vector scaled to length 1; raises VectorError if it is not one of the frame."""
+    if vector.shape != (dim,):
+        raise VectorError(
+            f"the vector has {vector.size} values, the frame {frame_id} has {dim}",
+            expected=dim,
+            got=vector.size,
+        )
+    wide = vector.astype(np.float64)
+    norm = float(np.linalg.norm(wide))
+    if not 1e-12 < norm < np.inf:
+        raise VectorError("the vector is zero or not finite: it has no direction")
+    scaled: F32 = (wide / norm).astype(np.float32)
+    return scaled
+
+
+def encoder_facts(joint: JointSpace) -> Mapping[Modality, Mapping[str, object]]:
+    """What makes the vectors of each modality, for the store's record of the space."""
+    return {modality: encoder.facts for modality, encoder in joint.encoders.items()}

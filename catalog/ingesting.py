@@ -1,0 +1,82 @@
+"""A whole ingest: sources in batches through an `Ingestion`, counted and reported."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+
+from trichord.catalog import vectors
+from trichord.catalog.ingestion import Ingestion, failure_of
+from trichord.query import Record
+from trichord.results import Outcome
+from trichord.sources import Source, Table, count, records, sources
+from trichord.types import IngestFailure, IngestReport
+
+BATCH_RECORDS = 256
+"""Records per commit: a killed run loses at most the embedding of so many."""
+
+BATCH_VECTORS = 50_000
+"""Ready vectors per commit: one version per many rows keeps Lance fast."""
+
+Progress = Callable[[int, int], None]
+
+
+def run(
+    ingestion: Ingestion, paths: Sequence[str | Path], on_progress: Progress | None
+) -> IngestReport:
+    """Takes everything below the paths; see `Catalog.ingest`."""
+    found = sources(paths)
+    total, done = count(found), 0
+    outcomes: dict[Outcome, int] = dict.fromkeys(Outcome, 0)
+    errors: list[IngestFailure] = []
+    segments = snapshot = 0
+    for batch in _batches(found, ingestion):
+        if isinstance(batch, Table):
+            counted, failed, written, snapshot = ingestion.add_vectors(batch)
+            for outcome, number in counted.items():
+                outcomes[outcome] += number
+            errors += failed
+            segments += written
+            done += len(batch.frame)
+        else:
+            answers = ingestion.add(batch)
+            for record, answer in zip(batch, answers, strict=True):
+                segments += answer.segments
+                snapshot = max(snapshot, answer.snapshot)
+                if answer.outcome is not None:
+                    outcomes[answer.outcome] += 1
+                elif answer.error is not None:
+                    errors.append(failure_of(record, answer.error, datetime.now(UTC)))
+            done += len(batch)
+        if on_progress is not None:
+            on_progress(done, total)
+    return IngestReport(
+        outcomes[Outcome.ADDED],
+        outcomes[Outcome.CHANGED],
+        outcomes[Outcome.UNCHANGED],
+        len(errors),
+        segments,
+        snapshot or ingestion.writer.snapshot.id,
+        tuple(errors),
+    )
+
+
+def _batches(found: Sequence[Source], ingestion: Ingestion) -> Iterator[Table | list[Record]]:
+    waiting: list[Record] = []
+    for source in found:
+        if isinstance(source, Table) and vectors.problem(source.frame, ingestion.space) is None:
+            if waiting:
+                yield waiting
+                waiting = []
+            for first in range(0, len(source.frame), BATCH_VECTORS):
+                part = source.frame.slice(first, BATCH_VECTORS)
+                yield Table(part, source.name, source.folder, first)
+            continue
+        for record in records(source) if isinstance(source, Table) else [source]:
+            waiting.append(record)
+            if len(waiting) >= BATCH_RECORDS:
+                yield waiting
+                waiting = []
+    if waiting:
+        yield waiting

@@ -1,0 +1,62 @@
+"""The threads of a serving catalogue: new snapshots are looked for, stale indexes rebuilt."""
+
+from __future__ import annotations
+
+import logging
+import threading
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+from trichord.errors import TrichordError
+
+if TYPE_CHECKING:
+    from trichord.catalog.catalog import Catalog
+
+LOOK_EVERY_S = 0.25
+BUILD_EVERY_S = 5.0
+
+log = logging.getLogger("trichord.catalog")
+
+
+class Keeper:
+    """Refreshes a catalogue until `stop`. Index builds run in a thread of their own, so that a
+    committed item is found within a second also while an index is being built."""
+
+    def __init__(
+        self,
+        catalog: Catalog,
+        *,
+        look_every_s: float = LOOK_EVERY_S,
+        build_every_s: float = BUILD_EVERY_S,
+    ) -> None:
+        self._stopping = threading.Event()
+        tasks: list[tuple[str, Callable[[], object], float]] = [
+            ("trichord-refresh", catalog.refresh, look_every_s),
+            ("trichord-index", catalog.build_indexes, build_every_s),
+        ]
+        self._threads = [
+            threading.Thread(target=self._repeat, args=(task, pause), daemon=True, name=name)
+            for name, task, pause in tasks
+        ]
+        for thread in self._threads:
+            thread.start()
+
+    def stop(self) -> None:
+        """Ends the threads; waits for a build that is running, at most half a minute."""
+        self._stopping.set()
+        for thread in self._threads:
+            thread.join(timeout=30)
+
+    def _repeat(self, task: Callable[[], object], pause: float) -> None:
+        complained = ""
+        while not self._stopping.wait(pause):
+            try:
+                task()
+                complained = ""
+            except Exception as error:
+                # Reads go on with what is there, and the thread with the next round: one that
+                # died would freeze the view. The same trouble is told once, not every round.
+                if str(error) != complained:
+                    complained = str(error)
+                    expected = isinstance(error, TrichordError)
+                    log.warning("%s", error, exc_info=None if expected else error)

@@ -1,0 +1,59 @@
+"""Page tokens: which snapshot and where in the list, bound to the question that was asked."""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import struct
+from dataclasses import replace
+
+import xxhash
+
+from trichord.errors import PageTokenError
+from trichord.query import Audio, Image, Query, SearchOptions, Vector
+
+_LAYOUT = struct.Struct("<BqqQ")
+_VERSION = 1
+_DAMAGED = "the page token is damaged: send it as it was returned"
+
+
+def question(query: Query, options: SearchOptions, space: str) -> int:
+    """64 bits that tell one question from another; pages of one may differ in size."""
+    digest = xxhash.xxh3_64()
+    for term in query.terms:
+        digest.update(f"{term.weight!r} {type(term.input).__name__} ".encode())
+        match term.input:
+            case Image(data) | Audio(data):
+                digest.update(xxhash.xxh3_128_digest(data))
+            case Vector():
+                digest.update(term.input.values.tobytes())
+            case stored:
+                digest.update(repr(tuple(vars(stored).values())).encode("utf-8", "surrogatepass"))
+    plain = replace(options, page_token="", limit=1)
+    digest.update(repr((plain, space)).encode("utf-8", "surrogatepass"))
+    return digest.intdigest()
+
+
+def token(snapshot: int, offset: int, asked: int) -> str:
+    """What the next page is asked with."""
+    body = _LAYOUT.pack(_VERSION, snapshot, offset, asked)
+    check = xxhash.xxh3_64_digest(body)[:4]
+    return base64.urlsafe_b64encode(body + check).decode()
+
+
+def read_token(text: str, asked: int) -> tuple[int, int]:
+    """(snapshot, offset); raises PageTokenError for a damaged token or another question's."""
+    try:
+        data = base64.b64decode(text.encode("ascii"), altchars=b"-_", validate=True)
+        body, check = data[:-4], data[-4:]
+        version, snapshot, offset, of = _LAYOUT.unpack(body)
+    except (binascii.Error, struct.error, ValueError):
+        raise PageTokenError(_DAMAGED) from None
+    if xxhash.xxh3_64_digest(body)[:4] != check or version != _VERSION or offset < 0:
+        raise PageTokenError(_DAMAGED)
+    if of != asked:
+        raise PageTokenError(
+            "the page token belongs to another question: keep query, filter and options as they "
+            "were"
+        )
+    return int(snapshot), int(offset)

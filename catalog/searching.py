@@ -1,0 +1,220 @@
+"""A search over one view: filter, ask the leg of every modality, merge, cut the page."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from trichord.catalog.answering import hits_of
+from trichord.catalog.asking import Asker, Direction
+from trichord.catalog.legs import Leg
+from trichord.catalog.view import View
+from trichord.errors import FilterError, InvalidInput, TrichordError
+from trichord.filters import Filter, parse
+from trichord.hits import Hits
+from trichord.index.base import PADDING
+from trichord.index.groups import search_groups
+from trichord.index.live import LiveIndex
+from trichord.index.rowset import RowSet
+from trichord.query import Query, SearchOptions
+from trichord.types import F32, I64, Group, Modality, Space
+
+FEW_LEFT_OUT = 64
+"""Up to so many groups a search leaves out by asking for as many more, beyond by a mask."""
+
+
+@dataclass(frozen=True)
+class Ranked:
+    """One place of an answer: rows of a leg, best first, int64 (m,), and their scores."""
+
+    leg: Leg
+    rows: I64
+    scores: F32
+
+
+def as_filter(where: str | Filter | None) -> Filter | None:
+    """The tree of a filter given as text or as a tree."""
+    if where is None or (isinstance(where, str) and not where.strip()):
+        return None
+    if isinstance(where, str):
+        return parse(where)
+    if not isinstance(where, Filter):
+        raise FilterError("a filter is a text such as market = 'SE', or a tree of trichord.filters")
+    return where
+
+
+def modalities_of(options: SearchOptions, space: Space) -> list[Modality]:
+    """The modalities to search, in one order whatever order was asked in; raises InvalidInput for
+    one that is not, or not in the space."""
+    if not options.modality:
+        return [modality for modality in Modality if modality in space.encoders]
+    wanted = set()
+    for name in options.modality:
+        if name not in set(Modality):
+            raise InvalidInput(
+                f"there is no modality {name!r}; there are {', '.join(Modality)}", modality=name
+            )
+        modality = Modality(name)
+        if modality not in space.encoders:
+            raise InvalidInput(
+                f"space {space.name!r} has no {modality}; it has {', '.join(space.encoders)}",
+                modality=name,
+            )
+        wanted.add(modality)
+    return [modality for modality in Modality if modality in wanted]
+
+
+def search(
+    view: View,
+    space: Space,
+    asker: Asker,
+    queries: Sequence[Query],
+    options: SearchOptions,
+    *,
+    visible: Filter | None = None,
+    offset: int = 0,
+) -> list[tuple[Hits, bool] | TrichordError]:
+    """One answer per query with whether more follow, or the query's own error.
+
+    Raises FilterError and InvalidInput for what concerns all queries.
+    """
+    modalities = modalities_of(options, space)
+    names = _attribute_names(options, view)
+    where = as_filter(options.where)
+    view.passing(where, visible)  # a wrong filter is an error also where there is nothing to search
+    directions = asker.directions(queries)
+    ready = [(i, d) for i, d in enumerate(directions) if isinstance(d, Direction)]
+    depth = offset + options.limit + 1
+    found: dict[int, list[list[Ranked]]] = {i: [] for i, _ in ready}
+    for modality in modalities:
+        leg = view.legs.get((space.name, modality))
+        if leg is None or not leg.index.live or not ready:
+            continue
+        allowed = view.allowed(leg, where, visible)
+        for position, ranked in _ask(view, leg, ready, depth, allowed, options):
+            found[position].append(ranked)
+    answers: list[tuple[Hits, bool] | TrichordError] = []
+    for position, direction in enumerate(directions):
+        if isinstance(direction, TrichordError):
+            answers.append(direction)
+            continue
+        merged = _merge(view, found[position], options)
+        page = merged[offset : offset + options.limit]
+        more = len(merged) > offset + options.limit
+        answers.append((hits_of(view, space, page, names), more))
+    return answers
+
+
+def _ask(
+    view: View,
+    leg: Leg,
+    ready: Sequence[tuple[int, Direction]],
+    depth: int,
+    allowed: RowSet | None,
+    options: SearchOptions,
+) -> list[tuple[int, list[Ranked]]]:
+    """The best `depth` groups of one leg per query. Most queries go to the index together."""
+    index = leg.exact if options.exact else leg.index
+    by_item = options.group is Group.ITEM
+    together = [
+        (i, d) for i, d in ready if not d.left_out or (by_item and len(d.left_out) <= FEW_LEFT_OUT)
+    ]
+    batches = [(together, allowed)] if together else []
+    apart = {i for i, _ in ready} - {i for i, _ in together}
+    for position, direction in ready:
+        if position in apart:
+            kept = ~np.isin(leg.rows.item, direction.left_out)
+            rows = RowSet(kept if allowed is None else kept & allowed.mask)
+            batches.append(([(position, direction)], rows))
+    answers: list[tuple[int, list[Ranked]]] = []
+    for batch, rowset in batches:
+        extra = max(len(direction.left_out) for _, direction in batch) if by_item else 0
+        available = leg.index.live if rowset is None else rowset.count
+        wanted = min(depth + extra, available)  # a token's offset may be any number
+        if not wanted:
+            continue
+        matrix = np.stack([direction.vector for _, direction in batch])
+        for (position, direction), ranked in zip(
+            batch, _grouped(view, leg, index, matrix, wanted, rowset, options), strict=True
+        ):
+            if by_item and direction.left_out:
+                left_out = set(direction.left_out)
+                ranked = [one for one in ranked if int(leg.rows.item[one.rows[0]]) not in left_out]
+            answers.append((position, ranked[:depth]))
+    return answers
+
+
+def _grouped(
+    view: View,
+    leg: Leg,
+    index: LiveIndex,
+    matrix: F32,
+    wanted: int,
+    rowset: RowSet | None,
+    options: SearchOptions,
+) -> list[list[Ranked]]:
+    """The best groups per query, best first, each with its best rows."""
+    if options.group is Group.SEGMENT:
+        flat = index.search(matrix, wanted, allowed=rowset)
+        rows, scores = flat.rows[:, :, None], flat.scores[:, :, None]
+    else:
+        groups = view.groups(leg, options.group)
+        grouped = search_groups(
+            index, matrix, wanted, groups, allowed=rowset, per_group=options.segments
+        )
+        rows, scores = grouped.rows, grouped.row_scores
+    answers: list[list[Ranked]] = []
+    for query in range(len(matrix)):
+        ranked = []
+        for places, values in zip(rows[query], scores[query], strict=True):
+            if places[0] == PADDING:
+                break
+            there = places != PADDING
+            ranked.append(Ranked(leg, places[there], values[there]))
+        answers.append(ranked)
+    return answers
+
+
+def _merge(view: View, lists: Sequence[list[Ranked]], options: SearchOptions) -> list[Ranked]:
+    """Lists of several modalities as one: by rank or by score.
+
+    A segment or an item is in one list only, so ordering by rank is Reciprocal Rank Fusion
+    (Cormack, Clarke, Buettcher, SIGIR 2009), which falls with the rank. An entity that stands in
+    several counts once, at its best place: a sum over lists would change with how deep each was
+    read, and pages with it.
+    """
+    if len(lists) == 1:
+        return lists[0]
+    entries: list[tuple[float, int, int]] = []
+    for number, ranked in enumerate(lists):
+        for rank, one in enumerate(ranked):
+            place = -float(one.scores[0]) if options.fuse == "score" else float(rank)
+            entries.append((place, number, rank))
+    entries.sort()
+    merged: list[Ranked] = []
+    seen: set[int] = set()
+    for _, number, rank in entries:
+        one = lists[number][rank]
+        if options.group is Group.ENTITY:
+            entity = int(view.items.entity_code[one.leg.rows.item[one.rows[0]]])
+            if entity in seen:
+                continue
+            seen.add(entity)
+        merged.append(one)
+    return merged
+
+
+def _attribute_names(options: SearchOptions, view: View) -> list[str]:
+    known = view.items.attributes
+    if "*" in options.attributes:
+        return sorted(known)
+    unknown = [name for name in options.attributes if name not in known]
+    if unknown:
+        raise InvalidInput(
+            f"there is no attribute {unknown[0]!r} to return; there are "
+            f"{', '.join(sorted(known)) or 'none'}",
+            field=unknown[0],
+        )
+    return list(dict.fromkeys(options.attributes))

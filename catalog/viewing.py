@@ -1,0 +1,108 @@
+"""The views of a catalogue: the newest, and older ones that pages of answers still need."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections import OrderedDict
+
+from trichord.catalog.legs import Leg, open_leg
+from trichord.catalog.view import View
+from trichord.errors import NotFound, PageTokenError
+from trichord.store import Store
+
+LOOK_EVERY_S = 0.25
+"""How old the newest view may be before a read looks for a newer snapshot."""
+
+VIEWS_KEPT = 4
+"""Older views that stay at hand: so many whose further pages were asked for, and so many whose
+first page was the last to be given out. Others are read from the store again."""
+
+
+class Views:
+    """Hands out immutable views; safe to use from many threads. Reads never wait for a refresh
+    that another thread runs."""
+
+    def __init__(self, store: Store) -> None:
+        self._store = store
+        self._refreshing = threading.Lock()
+        self._loading = threading.Lock()
+        self._offering = threading.Lock()
+        self._followed: OrderedDict[int, View] = OrderedDict()
+        self._offered: OrderedDict[int, View] = OrderedDict()
+        self._looked = time.monotonic()
+        self._newest = View.open(store.path, store.reader())
+
+    @property
+    def newest(self) -> View:
+        """As of the last look."""
+        return self._newest
+
+    def current(self) -> View:
+        """The newest view, after a look for a newer snapshot if the last one is long ago."""
+        stale = time.monotonic() - self._looked > LOOK_EVERY_S
+        if stale and self._refreshing.acquire(blocking=False):
+            try:
+                self._look()
+            finally:
+                self._refreshing.release()
+        return self._newest
+
+    def refresh(self) -> View:
+        """The view of the snapshot that is the latest now, or of a later one."""
+        with self._refreshing:
+            self._look()
+            return self._newest
+
+    def offer(self, view: View) -> None:
+        """Keeps the view for a while, because a token for a further page of it is given out."""
+        with self._offering:
+            _keep(self._offered, view)
+
+    def at(self, snapshot: int) -> View:
+        """The view of one snapshot; raises PageTokenError if it is no longer kept."""
+        with self._loading:
+            newest = self._newest
+            view = newest if newest.snapshot.id == snapshot else None
+            view = view or self._followed.get(snapshot) or self._offered.get(snapshot)
+            if view is None:
+                try:
+                    reader = self._store.reader(self._store.snapshot(snapshot))
+                    view = View.open(self._store.path, reader)
+                except NotFound:
+                    raise PageTokenError(
+                        f"snapshot {snapshot} of this page is no longer kept: start again from "
+                        "the first page",
+                        snapshot=snapshot,
+                    ) from None
+            _keep(self._followed, view)
+            return view
+
+    def adopt(self, built_at: View, leg: Leg) -> Leg:
+        """Puts a base that was built from an older view under the newest one."""
+        with self._refreshing:
+            view = self._newest
+            space = view.spaces.get(leg.space)
+            if space is None:
+                return leg
+            if built_at.items.rows is view.items.rows and leg.revision >= view.snapshot.floor:
+                # The same numbering of items, so only what changed since has to be made up.
+                leg = leg.refreshed(view.items, None, view.reader, leg.revision)
+            else:
+                leg = open_leg(self._store.path, view.reader, space, leg.modality, view.items)
+            self._newest = view.with_leg(leg)
+            return leg
+
+    def _look(self) -> None:
+        self._looked = time.monotonic()
+        latest = self._store.latest()
+        if latest.id != self._newest.snapshot.id:
+            reader = self._store.reader(latest)
+            self._newest = self._newest.refreshed(self._store.path, reader)
+
+
+def _keep(views: OrderedDict[int, View], view: View) -> None:
+    views[view.snapshot.id] = view
+    views.move_to_end(view.snapshot.id)
+    while len(views) > VIEWS_KEPT:
+        views.popitem(last=False)
