@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import re
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
+from typing import TypeVar
 
 from trichord.demo.questions import Question, Section, Shown
 from trichord.embedders.media.sniff import EXTENSIONS
 from trichord.query import Askable, Audio, EntityRef, Image, ItemRef, Text
 from trichord.results import Found
 from trichord.types import Item, Modality
+
+T = TypeVar("T")
 
 PER_DIRECTION = 3
 MOST_BYTES = 12 * 1024 * 1024
@@ -30,7 +34,19 @@ def files_of(folder: Path) -> dict[Modality, list[Path]]:
     return found
 
 
-def spread(values: Sequence[Path], count: int) -> list[Path]:
+def names_of(files: Mapping[Modality, Sequence[Path]]) -> list[str]:
+    """What the names of the files say, each once; where files of one modality share a name (every
+    `cover.jpg`), it is the folder's that says something."""
+    named: dict[str, None] = {}
+    for modality in (Modality.AUDIO, Modality.IMAGE, Modality.TEXT):
+        shared = Counter(path.stem for path in files[modality])
+        for path in files[modality]:
+            named[words_of(path if shared[path.stem] == 1 else path.parent)] = None
+    named.pop("", None)
+    return list(named)
+
+
+def spread(values: Sequence[T], count: int) -> list[T]:
     """At most `count` of the values, evenly over all of them."""
     if len(values) <= count:
         return list(values)
@@ -74,13 +90,7 @@ def _asked(
         modality: [path for path in paths if path.relative_to(folder).as_posix() in by_id]
         for modality, paths in files_of(folder).items()
     }
-    named = {
-        name: path
-        for path in (*files[Modality.AUDIO], *files[Modality.IMAGE], *files[Modality.TEXT])
-        if (name := words_of(path))
-    }
-    for path in spread(list(named.values()), PER_DIRECTION):
-        name = words_of(path)
+    for name in spread(names_of(files), PER_DIRECTION):
         yield Modality.TEXT, Text(name), Shown(Modality.TEXT, text=name), ""
     for modality in (Modality.IMAGE, Modality.AUDIO):
         small = [path for path in files[modality] if 0 < path.stat().st_size <= MOST_BYTES]
@@ -126,8 +136,8 @@ def _by_entity(found: Found, wanted: Sequence[Modality]) -> Iterator[Question]:
     several = [entity_id for entity_id, items in members.items() if len(items) > 1]
     for entity_id in several[: PER_DIRECTION - 1]:
         shown = tuple(
-            Shown(item.modality, item_id=item.item_id, caption=entity_id)
-            for item in members[entity_id][:2]
+            Shown(item.modality, item_id=item.item_id, caption=entity_id if place == 0 else "")
+            for place, item in enumerate(members[entity_id][:2])
         )
         yield Question(
             Section.ENTITY, "entity", "entity", EntityRef(entity_id), shown, group="entity"

@@ -26,8 +26,8 @@ NAMES = {
 ABOUT = {
     Section.CONTENT: (
         "By content",
-        "A sentence, a picture or a sound that is not in the catalogue asks for the stored texts, "
-        "pictures and sounds nearest to it: nine directions.",
+        "A sentence, a picture or a sound, sent with the question, asks for the stored texts, "
+        "pictures and sounds nearest to it. A stored file that asks is left out of its answer.",
     ),
     Section.ITEM: (
         "By a stored item",
@@ -200,16 +200,18 @@ class _Maker:
         shown = "".join(self._shown(one) for one in question.shown)
         where = f'<code class="where">{escape(question.where)}</code>' if question.where else ""
         hits = "".join(self._hit(row, number) for number, row in enumerate(answer.rows, 1))
+        pair = " pair" if len(question.shown) == 2 else ""
         if not hits:
             hits = '<li class="none">Nothing passes.</li>'
         return (
-            f'<article class="ask"><div><div class="question">{shown}</div>{where}</div>'
+            f'<article class="ask"><div><div class="question{pair}">{shown}</div>{where}</div>'
             f'<ol class="hits">{hits}</ol></article>'
         )
 
     def _shown(self, shown: Shown) -> str:
         kind, caption = "", escape(shown.caption)
-        label = f'<p class="label">{caption}</p>' if caption else ""
+        bare = not caption and shown.modality is Modality.TEXT
+        label = "" if bare else f'<p class="label">{caption}</p>'
         key = shown.item_id or f"asked {id(shown)}"
         if shown.item_id:
             tile = self._stored(shown.item_id, shown.modality, None, None, None)

@@ -40,7 +40,7 @@ tbody th { font-family: var(--serif); font-size: 1.08rem; }
 td a { color: inherit; white-space: nowrap; text-decoration: none;
   border-bottom: 1px solid var(--line); }
 td a:hover { border-color: var(--mark); }
-td small { color: var(--soft); }
+td small { color: var(--soft); white-space: nowrap; }
 td .short { color: var(--mark); }
 .direction { margin-top: 54px; padding-top: 16px; border-top: 1px solid var(--ink);
   scroll-margin-top: 8px; }
@@ -50,9 +50,13 @@ td .short { color: var(--mark); }
 .ask:last-child { border-bottom: 0; }
 .hits { display: grid; grid-template-columns: repeat(4, minmax(0, 1fr)); gap: 20px; margin: 0;
   padding: 0; list-style: none; }
-.label { color: var(--soft); font-size: .78rem; margin: 0 0 8px; min-height: 1.2em; }
+.label { color: var(--soft); font-size: .78rem; line-height: 1.3; margin: 0 0 8px;
+  overflow-wrap: anywhere; }
+.pair .label { min-height: 2.6em; display: flex; align-items: end; }
 .question { display: flex; flex-direction: column; gap: 14px; min-width: 0; }
 .question > div { min-width: 0; }
+.question.pair { flex-direction: row; gap: 12px; }
+.question.pair > div { flex: 1 1 0; }
 figure { margin: 0; }
 .tile { aspect-ratio: 1; width: 100%; border: 1px solid var(--line); border-radius: 3px;
   background: var(--tile); overflow: hidden; position: relative; }
@@ -82,7 +86,7 @@ figcaption { padding-top: 8px; font-size: .84rem; line-height: 1.35; overflow-wr
 figcaption .title { display: block; font: 400 1rem/1.3 var(--serif); }
 figcaption .more { color: var(--soft); font-variant-numeric: tabular-nums; display: block; }
 figcaption .span { color: var(--mark); }
-.right .title::after { content: " \\2713"; color: var(--good); font-family: var(--sans);
+.right .title::after { content: "\\00a0\\2713"; color: var(--good); font-family: var(--sans);
   font-size: .82rem; }
 .where { display: inline-block; font: .8rem/1.4 ui-monospace, "SF Mono", Menlo, Consolas,
   "DejaVu Sans Mono", monospace; color: var(--mark); overflow-wrap: anywhere; margin: 10px 0 0; }
@@ -98,7 +102,8 @@ footer p { max-width: 46em; margin: 6px 0 0; }
   .question { flex-direction: row; }
   .question > div { flex: 0 1 46%; }
   .question > div.said { flex: 1 1 100%; }
-  th, td { padding-right: 16px; font-size: .92rem; }
+  .pair .label { min-height: 1.3em; }
+  th, td { padding-right: 12px; font-size: .9rem; }
   td small { display: block; }
 }
 """

@@ -37,6 +37,10 @@ PATIENCE_S = 300.0
 """For one call: the first one also loads the models, and the machine may be busy."""
 
 PAGE = "demo.html"
+HOW_TO_READ = (
+    "The number under a hit is its cosine; lists of several kinds are merged by rank, so there it "
+    "need not fall from hit to hit. Sounds are cut to six seconds and brought to one level."
+)
 SHOWN = {
     Section.CONTENT: 3,
     Section.ITEM: 1,
@@ -107,8 +111,7 @@ def _sample(output: Path, console: Console) -> int:
                 f"{len(asked.answers)} questions were asked; the page shows some of each kind, not "
                 "the best of them. The pictures and sounds that ask were drawn apart from the "
                 "catalogue.",
-                "The number under a hit is its cosine. Excerpts of sounds are cut to six seconds "
-                "and brought to one level.",
+                HOW_TO_READ,
             ),
         ),
     )
@@ -174,10 +177,9 @@ def _own(output: Path, media: Path, console: Console) -> int:
             asked.stats,
             asked.answers,
             items=asked.items,
-            notes=(*notes, "The number under a hit is its cosine. Excerpts of sounds are cut to "
-                   "six seconds and brought to one level."),
+            notes=(*notes, HOW_TO_READ),
         ),
-    )  # fmt: skip
+    )
     _tell_end(console, folder / PAGE, size)
     return 0
 

@@ -107,8 +107,11 @@ def _by_entity(about: _About) -> Iterator[Question]:
                 "entity" if wants is None else wants,
                 EntityRef(first.entity_id),
                 tuple(
-                    Shown(modality, item_id=_item(first, modality), caption=first.entity_id)
-                    for modality in (Modality.IMAGE, Modality.AUDIO)
+                    Shown(modality, item_id=_item(first, modality), caption=caption)
+                    for modality, caption in (
+                        (Modality.IMAGE, first.entity_id),
+                        (Modality.AUDIO, ""),
+                    )
                 ),
                 wants,
                 group="entity" if wants is None else "item",
@@ -125,7 +128,8 @@ def _filtered(about: _About) -> Iterator[Question]:
         (Modality.AUDIO, Modality.TEXT),
     )
     for place, (concept, twins) in enumerate(about.twins.items()):
-        asks, wants = ways[place % len(ways)]
+        turn = place + place // 6  # so that any few of them differ in direction and in filter
+        asks, wants = ways[turn % len(ways)]
         wanted = twins[place % 2].attributes
         market, year, genre = wanted["market"], wanted["year"], wanted["genre"]
         where, obeys = (
@@ -138,7 +142,7 @@ def _filtered(about: _About) -> Iterator[Question]:
                 f"genre = '{genre}' and year >= {year - 1} and year <= {year + 1}",
                 {"genre": (genre, genre), "year": (year - 1, year + 1)},
             ),
-        )[place % 3]
+        )[turn % 3]
         asked, shown = asked_by(asks, concept)
         kept = frozenset(
             entry.entity_id
