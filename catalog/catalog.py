@@ -6,7 +6,6 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
-from types import TracebackType
 from typing import Any
 
 import numpy as np
@@ -122,12 +121,7 @@ class Catalog:
     def __enter__(self) -> Catalog:
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *error: object) -> None:
         self.close()
 
     @property
@@ -141,7 +135,7 @@ class Catalog:
 
     @property
     def frame(self) -> Frame:
-        """The frame of the default space; raises NotFound while nothing says what it is."""
+        """Of the default space; raises NotFound while nothing says what it is."""
         return self._space_of(self._views.newest, None).frame
 
     # Searching
@@ -203,18 +197,18 @@ class Catalog:
         self._policy.permits(principal, Action.SEARCH)
         if not 0 < len(queries) <= MAX_QUERIES:
             raise InvalidInput(f"a search has 1 to {MAX_QUERIES} queries, this one {len(queries)}")
-        view, offset = self._current(), 0
+        view, offset, first = self._current(), 0, options.limit
         if options.page_token:
             if len(queries) != 1:
                 raise InvalidInput("a page token goes with exactly one query")
             asked = pages.question(queries[0], options, space or self._space)
-            snapshot, offset = pages.read_token(options.page_token, asked)
+            snapshot, offset, first = pages.read_token(options.page_token, asked)
             view = self._views.at(snapshot)
         stored = self._space_of(view, space)
         visible = self._policy.visible(principal)
         asker = Asker(view, stored, self._encoder_of(stored.name), view.shown(visible))
         answers = searching.search(
-            view, stored, asker, queries, options, visible=visible, offset=offset
+            view, stored, asker, queries, options, visible=visible, offset=offset, first=first
         )
         results: list[Hits | TrichordError] = []
         for answer in answers:
@@ -224,7 +218,7 @@ class Catalog:
             hits, more = answer
             if more and len(queries) == 1:
                 asked = pages.question(queries[0], options, space or self._space)
-                following = pages.token(view.snapshot.id, offset + options.limit, asked)
+                following = pages.token(view.snapshot.id, offset + options.limit, first, asked)
                 hits = replace(hits, next_page_token=following)
                 self._views.offer(view)
             results.append(hits)
@@ -242,8 +236,8 @@ class Catalog:
         self._policy.permits(principal, Action.EMBED)
         view = self._current()
         stored = self._space_of(view, space)
-        shown = view.shown(self._policy.visible(principal))
-        asker = Asker(view, stored, self._encoder_of(stored.name), shown)
+        visible = view.shown(self._policy.visible(principal))
+        asker = Asker(view, stored, self._encoder_of(stored.name), visible)
         vectors = np.zeros((len(inputs), stored.frame.dim), np.float32)
         errors: dict[int, TrichordError] = {}
         for row, answer in enumerate(asker.embed(inputs, role)):
@@ -324,9 +318,8 @@ class Catalog:
         if encoder is None:
             encoder = encoder_at_hand(None, self._space_of(self._views.newest, None))
         with self._writer.use() as writer:
-            joint = encoder.joint
             with self._writer.lock:
-                writer.add_space(joint.space, encoder_facts(joint))
+                writer.add_space(encoder.joint.space, encoder_facts(encoder.joint))
             yield Ingestion(self._store, writer, encoder, self._writer.lock)
         self.refresh()
 

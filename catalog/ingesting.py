@@ -33,12 +33,15 @@ def run(
     segments = snapshot = 0
     for batch in _batches(found, ingestion):
         if isinstance(batch, Table):
-            counted, failed, written, snapshot = ingestion.add_vectors(batch)
-            for outcome, number in counted.items():
-                outcomes[outcome] += number
-            errors += failed
-            segments += written
-            done += len(batch.frame)
+            before, rows = done, len(batch.frame)
+            for counted, failed, written, snapshot in ingestion.add_parts(batch, BATCH_VECTORS):
+                for outcome, number in counted.items():
+                    outcomes[outcome] += number
+                errors += failed
+                segments += written
+                done = min(done + BATCH_VECTORS, before + rows)
+                if on_progress is not None:
+                    on_progress(done, total)
         else:
             answers = ingestion.add(batch)
             for record, answer in zip(batch, answers, strict=True):
@@ -49,8 +52,8 @@ def run(
                 elif answer.error is not None:
                     errors.append(failure_of(record, answer.error, datetime.now(UTC)))
             done += len(batch)
-        if on_progress is not None:
-            on_progress(done, total)
+            if on_progress is not None:
+                on_progress(done, total)
     return IngestReport(
         outcomes[Outcome.ADDED],
         outcomes[Outcome.CHANGED],
@@ -69,9 +72,7 @@ def _batches(found: Sequence[Source], ingestion: Ingestion) -> Iterator[Table | 
             if waiting:
                 yield waiting
                 waiting = []
-            for first in range(0, len(source.frame), BATCH_VECTORS):
-                part = source.frame.slice(first, BATCH_VECTORS)
-                yield Table(part, source.name, source.folder, first)
+            yield source
             continue
         for record in records(source) if isinstance(source, Table) else [source]:
             waiting.append(record)

@@ -7,7 +7,8 @@ value. An error concerns its own record; it is kept in the store until a later r
 from __future__ import annotations
 
 import threading
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
 from typing import Any
 
@@ -33,6 +34,10 @@ from trichord.results import Acknowledgement, Outcome
 from trichord.sources import Table, records
 from trichord.store import Reader, Store, Writer
 from trichord.types import IngestFailure, Space, Span
+
+Taken = tuple[dict[Outcome, int], list[IngestFailure], int, int]
+"""Counts per outcome, the rows that could not be taken, the number of segments written, and the
+snapshot."""
 
 
 class Ingestion:
@@ -66,35 +71,46 @@ class Ingestion:
             answers += self._add(run)
         return answers
 
-    def add_vectors(self, table: Table) -> tuple[dict[Outcome, int], list[IngestFailure], int, int]:
+    def add_vectors(self, table: Table) -> Taken:
         """Stores a table of ready vectors in one commit, whole columns at a time.
 
-        Returns counts per outcome, the rows that could not be taken, the number of segments
-        written, and the snapshot. Raises InvalidInput for a column that no attribute can be.
+        Raises InvalidInput for a column that no attribute can be.
         """
         with self._lock:
-            return self._add_vectors(table)
+            return self._take(vectors.ready(table, self.space, self._stored_types()))
 
-    def _add_vectors(
-        self, table: Table
-    ) -> tuple[dict[Outcome, int], list[IngestFailure], int, int]:
-        space = self.space
-        stored = self._store.reader().attribute_types()
-        frame, sound = vectors.normalised(table.frame, stored)
-        raw, usable = vectors.matrix_of(frame["vector"], space.frame.dim)
-        known = frame["modality"].is_in([str(modality) for modality in space.encoders])
-        picked = sound & usable & known.fill_null(False).to_numpy()
-        picked &= ~frame["item_id"].is_duplicated().to_numpy()
+    def add_parts(self, table: Table, rows: int) -> Iterator[Taken]:
+        """Like `add_vectors`, in commits of at most `rows` rows, with an answer for each; while one
+        is written, the next is checked and hashed."""
+        parts = [
+            Table(table.frame.slice(first, rows), table.name, table.folder, table.first + first)
+            for first in range(0, len(table.frame), rows)
+        ]
+        if not parts:
+            return
+        stored = self._stored_types()
+        with ThreadPoolExecutor(max_workers=1, thread_name_prefix="trichord-hash") as pool:
+            coming = pool.submit(vectors.ready, parts[0], self.space, stored)
+            for following in [*parts[1:], None]:
+                part = coming.result()
+                if following is not None:
+                    coming = pool.submit(vectors.ready, following, self.space, stored)
+                with self._lock:
+                    taken = self._take(part)
+                yield taken
+
+    def _stored_types(self) -> dict[str, pa.DataType]:
+        return self._store.reader().attribute_types()
+
+    def _take(self, ready: vectors.Ready) -> Taken:
+        space, stored = self.space, self._stored_types()
+        if not ready.holds(stored):
+            ready = vectors.ready(ready.table, space, stored)
+        table, frame, matrix, positions = ready.table, ready.frame, ready.matrix, ready.positions
+        prints, said = ready.prints, ready.said
         # What is left goes as single records, which say what is wrong with each.
-        apart = [int(row) for row in np.flatnonzero(~picked)]
-        if apart:
-            raw, frame_kept = raw[picked], frame.filter(picked)
-        else:
-            frame_kept = frame
-        positions = np.flatnonzero(picked)
-        prints = vectors.fingerprints(raw, frame_kept, space)
-        said = vectors.facts(frame_kept)
-        lookup = self._writer.lookup(frame_kept["item_id"])
+        apart = list(ready.apart)
+        lookup = self._writer.lookup(frame["item_id"])
         same_vector = (lookup.fingerprint == prints.view(np.uint64)).all(axis=1)
         same_facts = (lookup.attributes_fingerprint == said.view(np.uint64)).all(axis=1)
         new, same = ~lookup.found, lookup.found & same_vector & same_facts
@@ -106,11 +122,11 @@ class Ingestion:
         if resolved and not segments:
             snapshot = self._writer.commit(resolved_sources=resolved).id
         if segments:
-            types = vectors.attribute_types(frame_kept)
+            types = vectors.attribute_types(frame)
             self._writer.ensure_attributes(types)
-            all_new = segments == len(frame_kept)
-            rows = frame_kept if all_new else frame_kept.filter(new)
-            kept = vectors.unit_rows(raw if all_new else raw[new])
+            all_new = segments == len(frame)
+            rows = frame if all_new else frame.filter(new)
+            kept = vectors.unit_rows(matrix if all_new else matrix[new])
             items = vectors.items_table(
                 rows, prints if all_new else prints[new], said if all_new else said[new], types
             )

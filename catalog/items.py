@@ -8,19 +8,26 @@ an attribute never touches an index.
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Any
+from itertools import repeat
+from typing import Any, TypeVar
 
 import numpy as np
+import numpy.typing as npt
 import polars as pl
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from trichord.catalog import filtering
 from trichord.filters import Filter
 from trichord.store import Reader
 from trichord.types import I64, Bool, Modality
 
+I8 = npt.NDArray[np.int8]
+Scalar = TypeVar("Scalar", bound=np.generic)
+
 ATTRIBUTE_PREFIX = "attr_"
 MAX_CACHED_MASKS = 64
+MAX_CHUNKS = 16
 GATHERED_FROM = 200
 _KEYS = ("item_id", "entity_id", "modality", "media_type", "event_timestamp", "generation")
 _INTERNAL = {"generation": "#generation", "deleted": "#deleted"}
@@ -38,7 +45,7 @@ class ItemTable:
     frame: pl.DataFrame
     alive: Bool
     generation: I64
-    modality: np.ndarray[Any, np.dtype[np.int8]]
+    modality: I8
     entity_code: I64
     rows: dict[str, int]
     entity_codes_of: dict[str, int]
@@ -49,8 +56,11 @@ class ItemTable:
     def load(cls, reader: Reader) -> ItemTable:
         own = _columns(reader.items(columns=_wanted(reader)), _KEYS)
         entities = _columns(reader.entities(), ("entity_id",))
-        rows = {item_id: row for row, item_id in enumerate(own["item_id"].to_list())}
-        return _assemble(own, entities, np.ones(len(own), bool), rows, {}, reader)
+        rows = dict(zip(own["item_id"].to_list(), range(len(own)), strict=True))
+        codes_of: dict[str, int] = {}
+        codes = _entity_codes(own["entity_id"], codes_of)
+        alive = np.ones(len(own), bool)
+        return _assemble(own, entities, alive, _modality(own), codes, rows, codes_of, reader)
 
     def refreshed(self, reader: Reader, since: int) -> tuple[ItemTable, I64]:
         """The table at the reader's snapshot, and the rows that changed, given that this one is of
@@ -60,24 +70,30 @@ class ItemTable:
         )
         entities = _columns(reader.entities(since=since), ("entity_id", "deleted"))
         touched = np.zeros(0, np.int64)
-        own, alive = self.own, self.alive
+        own, alive, modality, codes = self.own, self.alive, self.modality, self.entity_code
         if len(changed):
             ids = changed["item_id"].to_list()
-            known = np.array([self.rows.get(item_id, -1) for item_id in ids], np.int64)
+            known = np.fromiter(map(self.rows.get, ids, repeat(-1)), np.int64, len(ids))
             known[known >= len(own)] = -1  # numbered by a look that failed afterwards
             # A row deleted before this table was made is news of nothing.
             news = (known >= 0) | ~changed["#deleted"].to_numpy()
             changed, known = changed.filter(pl.Series(news)), known[news]
             fresh = np.flatnonzero(known < 0)
             known[fresh] = len(own) + np.arange(len(fresh))
-            take = np.arange(len(own) + len(fresh), dtype=np.int64)
-            take[known] = len(own) + np.arange(len(changed))
-            dead = changed["#deleted"].to_numpy()
-            own = pl.concat([own, changed.drop("#deleted")], how="diagonal_relaxed")[take]
-            alive = np.concatenate([alive, np.ones(len(fresh), bool)])
-            alive[known] = ~dead
-            changed_ids = changed["item_id"].to_list()
-            self.rows.update((changed_ids[i], int(known[i])) for i in fresh)
+            before, dead = len(own), changed["#deleted"].to_numpy()
+            own = pl.concat([own, changed.drop("#deleted")], how="diagonal_relaxed", rechunk=False)
+            if len(fresh) < len(changed):
+                take = np.arange(before + len(fresh), dtype=np.int64)
+                take[known] = before + np.arange(len(changed))
+                own = own[take]
+            elif own.n_chunks() > MAX_CHUNKS:
+                own = own.rechunk()
+            alive = _put(alive, len(fresh), known, ~dead)
+            modality = _put(modality, len(fresh), known, _modality(changed))
+            fresh_codes = _entity_codes(changed["entity_id"], self.entity_codes_of)
+            codes = _put(codes, len(fresh), known, fresh_codes)
+            named = changed["item_id"].gather(fresh).to_list()
+            self.rows.update(zip(named, known[fresh].tolist(), strict=True))
             touched = known
         if len(entities):
             gone = entities.filter(pl.col("#deleted"))["entity_id"]
@@ -86,7 +102,9 @@ class ItemTable:
             merged = pl.concat([kept, fresh_entities.drop("#deleted")], how="diagonal_relaxed")
         else:
             merged = self.entities
-        table = _assemble(own, merged, alive, self.rows, self.entity_codes_of, reader)
+        table = _assemble(
+            own, merged, alive, modality, codes, self.rows, self.entity_codes_of, reader
+        )
         return table, touched
 
     def __len__(self) -> int:
@@ -96,6 +114,15 @@ class ItemTable:
         """The row of a live item, or None."""
         row = self.rows.get(item_id)
         return None if row is None or row >= len(self.frame) or not self.alive[row] else row
+
+    def rows_of(self, ids: pa.Array | pa.ChunkedArray) -> I64:
+        """The row of each id, int64 (n,), -1 where there is none."""
+        mine = self.frame.get_column("item_id").to_arrow()
+        if ids.type != mine.type:
+            ids = ids.cast(mine.type)
+        found = pc.fill_null(pc.index_in(ids, value_set=mine), -1)
+        rows: I64 = found.to_numpy().astype(np.int64)
+        return rows
 
     def rows_of_entity(self, entity_id: str) -> I64:
         """Rows of the entity's live items."""
@@ -155,6 +182,8 @@ def _assemble(
     own: pl.DataFrame,
     entities: pl.DataFrame,
     alive: Bool,
+    modality: I8,
+    codes: I64,
     rows: dict[str, int],
     entity_codes_of: dict[str, int],
     reader: Reader,
@@ -172,24 +201,49 @@ def _assemble(
             [pl.coalesce(own[name], joined[name]).cast(types[name]).alias(name) for name in shared]
         )
     frame = frame.with_columns([pl.col(name).cast(dtype) for name, dtype in types.items()])
-    for entity_id in frame["entity_id"].unique(maintain_order=True).to_list():
-        entity_codes_of.setdefault(entity_id, len(entity_codes_of))
-    codes = frame["entity_id"].replace_strict(entity_codes_of, return_dtype=pl.Int64)
-    modality = (
-        frame["modality"].cast(pl.String).replace_strict(MODALITY_CODES, return_dtype=pl.Int8)
-    )
     return ItemTable(
         own,
         entities,
         frame,
         alive,
         own["#generation"].to_numpy().astype(np.int64),
-        modality.to_numpy(),
-        codes.to_numpy(),
+        modality,
+        codes,
         rows,
         entity_codes_of,
         {name: filtering.type_name(dtype) for name, dtype in types.items()},
     )
+
+
+def _modality(own: pl.DataFrame) -> I8:
+    """Index in Modality of every row, int8 (n,)."""
+    names = own["modality"].cast(pl.String).to_arrow()
+    known = pa.array(list(MODALITY_CODES), names.type)
+    codes: I8 = pc.index_in(names, value_set=known).to_numpy(zero_copy_only=False).astype(np.int8)
+    return codes
+
+
+def _entity_codes(ids: pl.Series, codes_of: dict[str, int]) -> I64:
+    """The code of every id, int64 (n,); those that have none yet get the next ones in
+    `codes_of`."""
+    distinct = ids.unique(maintain_order=True)
+    names = distinct.to_list()
+    fresh = [name for name in names if name not in codes_of] if codes_of else names
+    codes_of.update(zip(fresh, range(len(codes_of), len(codes_of) + len(fresh)), strict=True))
+    codes = np.fromiter(map(codes_of.__getitem__, names), np.int64, len(names))
+    place = pc.index_in(ids.to_arrow(), value_set=distinct.to_arrow()).to_numpy()
+    every: I64 = codes[place]
+    return every
+
+
+def _put(
+    column: npt.NDArray[Scalar], more: int, at: I64, values: npt.NDArray[Scalar]
+) -> npt.NDArray[Scalar]:
+    """A copy of the column, longer by `more`, with `values` in rows `at`."""
+    longer = np.empty(len(column) + more, column.dtype)
+    longer[: len(column)] = column
+    longer[at] = values
+    return longer
 
 
 def _types(reader: Reader) -> list[tuple[str, pa.DataType]]:

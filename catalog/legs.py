@@ -6,7 +6,6 @@ segments written since, and less the rows whose item no longer names them.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
@@ -182,34 +181,32 @@ def read(
 ) -> tuple[F32, Rows]:
     """Vectors float32 (n, dim) and rows of a leg's live segments as the store has them."""
     batches = reader.segments(space, modality, since=since, columns=COLUMNS)
-    vectors: list[F32] = []
+    # Filled in place: holding all batches and then joining them would take the memory twice.
+    expected = 0 if since else reader.snapshot.counts.get(f"segments.{space}.{modality}", 0)
+    vectors, used = np.empty((expected, dim), np.float32), 0
     rows: list[pa.RecordBatch] = []
     for batch in batches:
         column = batch.column("vector")
         flat = column.flatten().to_numpy(zero_copy_only=True)
-        vectors.append(flat.reshape(-1, dim))
+        after = used + len(column)
+        if after > len(vectors):
+            vectors = np.concatenate(
+                [vectors[:used], np.empty((max(after - used, used // 2), dim), np.float32)]
+            )
+        vectors[used:after] = flat.reshape(-1, dim)
+        used = after
         rows.append(batch.drop_columns(["vector"]))
-    if not vectors:
-        return np.zeros((0, dim), np.float32), _rows([], np.zeros(0, np.int64), {}, items)
+    if not rows:
+        nothing = np.zeros(0, np.int64)
+        return vectors[:0], Rows(nothing, nothing, nothing, np.zeros((0, len(SPANS)), np.int64))
     table = pa.Table.from_batches(rows)
-    spans = {name: table[name].fill_null(ABSENT).to_numpy() for name in SPANS}
-    generation = table["generation"].to_numpy()
-    ids = table["item_id"].to_pylist()
-    return np.concatenate(vectors), _rows(
-        ids, table["ordinal"].to_numpy(), {"generation": generation, **spans}, items
+    spans = np.stack([table[name].fill_null(ABSENT).to_numpy() for name in SPANS], axis=1)
+    return vectors[:used], Rows(
+        items.rows_of(table["item_id"]),
+        table["ordinal"].to_numpy().astype(np.int64),
+        table["generation"].to_numpy().astype(np.int64),
+        np.ascontiguousarray(spans, np.int64),
     )
-
-
-def _rows(ids: Iterable[str], ordinal: Any, columns: dict[str, Any], items: ItemTable) -> Rows:
-    row_of = items.rows
-    item = np.array([row_of.get(item_id, -1) for item_id in ids], np.int64)
-    n = len(item)
-    spans = np.full((n, len(SPANS)), ABSENT, np.int64)
-    for number, name in enumerate(SPANS):
-        if name in columns:
-            spans[:, number] = columns[name]
-    generation = np.asarray(columns.get("generation", np.zeros(n)), np.int64)
-    return Rows(item, np.asarray(ordinal, np.int64), generation, spans)
 
 
 def _live(rows: Rows, items: ItemTable) -> Any:
@@ -244,10 +241,8 @@ def _unpacked(arrays: Any, items: ItemTable) -> Rows:
         pa.py_buffer(np.ascontiguousarray(offsets)),
         pa.py_buffer(np.ascontiguousarray(text)),
     )
-    row_of = items.rows
-    item = np.array([row_of.get(item_id, -1) for item_id in ids.to_pylist()], np.int64)
     return Rows(
-        item,
+        items.rows_of(ids),
         np.asarray(arrays["ordinal"], np.int64),
         np.asarray(arrays["generation"], np.int64),
         np.asarray(arrays["spans"], np.int64),

@@ -12,7 +12,7 @@ import xxhash
 from trichord.errors import PageTokenError
 from trichord.query import Audio, Image, Query, SearchOptions, Vector
 
-_LAYOUT = struct.Struct("<BqqQ")
+_LAYOUT = struct.Struct("<BqqqQ")
 _VERSION = 1
 _DAMAGED = "the page token is damaged: send it as it was returned"
 
@@ -34,26 +34,26 @@ def question(query: Query, options: SearchOptions, space: str) -> int:
     return digest.intdigest()
 
 
-def token(snapshot: int, offset: int, asked: int) -> str:
-    """What the next page is asked with."""
-    body = _LAYOUT.pack(_VERSION, snapshot, offset, asked)
+def token(snapshot: int, offset: int, first: int, asked: int) -> str:
+    """What the page behind `offset` hits is asked with; the first page had `first` of them."""
+    body = _LAYOUT.pack(_VERSION, snapshot, offset, first, asked)
     check = xxhash.xxh3_64_digest(body)[:4]
     return base64.urlsafe_b64encode(body + check).decode()
 
 
-def read_token(text: str, asked: int) -> tuple[int, int]:
-    """(snapshot, offset); raises PageTokenError for a damaged token or another question's."""
+def read_token(text: str, asked: int) -> tuple[int, int, int]:
+    """(snapshot, offset, first); raises PageTokenError if damaged or of another question."""
     try:
         data = base64.b64decode(text.encode("ascii"), altchars=b"-_", validate=True)
         body, check = data[:-4], data[-4:]
-        version, snapshot, offset, of = _LAYOUT.unpack(body)
+        version, snapshot, offset, first, of = _LAYOUT.unpack(body)
     except (binascii.Error, struct.error, ValueError):
         raise PageTokenError(_DAMAGED) from None
-    if xxhash.xxh3_64_digest(body)[:4] != check or version != _VERSION or offset < 0:
+    if xxhash.xxh3_64_digest(body)[:4] != check or version != _VERSION or not 0 < first <= offset:
         raise PageTokenError(_DAMAGED)
     if of != asked:
         raise PageTokenError(
             "the page token belongs to another question: keep query, filter and options as they "
             "were"
         )
-    return int(snapshot), int(offset)
+    return int(snapshot), int(offset), int(first)

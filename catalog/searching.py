@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -75,8 +75,13 @@ def search(
     *,
     visible: Filter | None = None,
     offset: int = 0,
+    first: int = 0,
 ) -> list[tuple[Hits, bool] | TrichordError]:
     """One answer per query with whether more follow, or the query's own error.
+
+    An approximate index ranks otherwise the deeper it is asked, so pages cut from longer and longer
+    lists would repeat and lose hits. Behind `offset` hits, of which the first page had `first`, the
+    list is therefore that page as it was, then all others in the order of exact search.
 
     Raises FilterError and InvalidInput for what concerns all queries.
     """
@@ -87,24 +92,58 @@ def search(
     directions = asker.directions(queries)
     ready = [(i, d) for i, d in enumerate(directions) if isinstance(d, Direction)]
     depth = offset + options.limit + 1
-    found: dict[int, list[list[Ranked]]] = {i: [] for i, _ in ready}
-    for modality in modalities:
-        leg = view.legs.get((space.name, modality))
-        if leg is None or not leg.index.live or not ready:
-            continue
-        allowed = view.allowed(leg, where, visible)
-        for position, ranked in _ask(view, leg, ready, depth, allowed, options):
-            found[position].append(ranked)
+    there = [view.legs.get((space.name, modality)) for modality in modalities]
+    asked = [(leg, view.allowed(leg, where, visible)) for leg in there if leg and leg.index.live]
+    if offset and not options.exact and any(leg.exact is not leg.index for leg, _ in asked):
+        begun = _ranked(view, asked, ready, first + 1, options)
+        exact = _ranked(view, asked, ready, depth, replace(options, exact=True))
+        found = {i: _continued(view, begun[i][:first], exact[i], options) for i in begun}
+    else:
+        found = _ranked(view, asked, ready, depth, options)
     answers: list[tuple[Hits, bool] | TrichordError] = []
     for position, direction in enumerate(directions):
         if isinstance(direction, TrichordError):
             answers.append(direction)
             continue
-        merged = _merge(view, found[position], options)
+        merged = found[position]
         page = merged[offset : offset + options.limit]
         more = len(merged) > offset + options.limit
         answers.append((hits_of(view, space, page, names), more))
     return answers
+
+
+def _ranked(
+    view: View,
+    asked: Sequence[tuple[Leg, RowSet | None]],
+    ready: Sequence[tuple[int, Direction]],
+    depth: int,
+    options: SearchOptions,
+) -> dict[int, list[Ranked]]:
+    """At least the best `depth` places of each query over all legs."""
+    found: dict[int, list[list[Ranked]]] = {i: [] for i, _ in ready}
+    for leg, allowed in asked if ready else ():
+        for position, ranked in _ask(view, leg, ready, depth, allowed, options):
+            found[position].append(ranked)
+    return {i: _merge(view, lists, options) for i, lists in found.items()}
+
+
+def _continued(
+    view: View, begun: list[Ranked], exact: list[Ranked], options: SearchOptions
+) -> list[Ranked]:
+    """The list that begins so, then what else there is in its order."""
+
+    def key(one: Ranked) -> tuple[Modality | None, int]:
+        row = int(one.rows[0])
+        match options.group:
+            case Group.SEGMENT:
+                return one.leg.modality, row
+            case Group.ITEM:
+                return None, int(one.leg.rows.item[row])
+            case Group.ENTITY:
+                return None, int(view.items.entity_code[one.leg.rows.item[row]])
+
+    seen = {key(one) for one in begun}
+    return begun + [one for one in exact if key(one) not in seen]
 
 
 def _ask(

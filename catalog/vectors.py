@@ -7,6 +7,7 @@ take the road of single records.
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from itertools import pairwise
 from typing import Any
 
@@ -21,7 +22,8 @@ from trichord.catalog.filtering import TYPE_NAMES
 from trichord.catalog.items import ATTRIBUTE_PREFIX
 from trichord.catalog.preparing import MAX_ID, vector_seed
 from trichord.errors import InvalidInput
-from trichord.types import F32, Modality, Space
+from trichord.sources import Table
+from trichord.types import F32, I64, Modality, Space
 
 U8 = npt.NDArray[np.uint8]
 _RESERVED = ("item_id", "entity_id", "modality", "vector", "event_timestamp")
@@ -52,6 +54,55 @@ def problem(frame: pl.DataFrame, space: Space) -> str | None:
             if dtype != pl.Null and _attribute_dtype(dtype) is None:
                 return f"column {name!r} is of type {dtype}"
     return None
+
+
+@dataclass(frozen=True)
+class Ready:
+    """A table looked through, before anything is asked of the store.
+
+    `frame` normalised, `matrix` float32 (n, dim) as given, `prints` and `said` uint8 (n, 16) are of
+    the rows that can go by columns; `positions` int64 (n,) are their rows in the table, `apart`
+    those of the others. `stored`: the attribute types that this rests on.
+    """
+
+    table: Table
+    frame: pl.DataFrame
+    matrix: F32
+    prints: U8
+    said: U8
+    positions: I64
+    apart: list[int]
+    stored: Mapping[str, pa.DataType]
+
+    def holds(self, stored: Mapping[str, pa.DataType]) -> bool:
+        """Whether it would be the same with these attribute types: what is new since is ours."""
+        mine = attribute_types(self.frame)
+        return all(
+            stored.get(name) in (self.stored.get(name), mine.get(name))
+            for name in self.table.frame.columns
+        )
+
+
+def ready(table: Table, space: Space, stored: Mapping[str, pa.DataType]) -> Ready:
+    """Checks and hashes a table of ready vectors."""
+    frame, sound = normalised(table.frame, stored)
+    matrix, usable = matrix_of(frame["vector"], space.frame.dim)
+    known = frame["modality"].is_in([str(modality) for modality in space.encoders])
+    picked = sound & usable & known.fill_null(False).to_numpy()
+    picked &= ~frame["item_id"].is_duplicated().to_numpy()
+    apart = [int(row) for row in np.flatnonzero(~picked)]
+    if apart:
+        matrix, frame = matrix[picked], frame.filter(picked)
+    return Ready(
+        table,
+        frame,
+        matrix,
+        fingerprints(matrix, frame, space),
+        facts(frame),
+        np.flatnonzero(picked),
+        apart,
+        stored,
+    )
 
 
 def matrix_of(column: pl.Series, dim: int) -> tuple[F32, npt.NDArray[np.bool_]]:

@@ -10,6 +10,7 @@ from trichord.errors import InvalidInput
 from trichord.index.base import PADDING, Neighbours, VectorIndex, checked_k, checked_queries
 from trichord.index.exact import product
 from trichord.index.leaders import SLACK
+from trichord.index.live import LiveIndex
 from trichord.index.rowset import Allowed, RowSet, rowset_of
 from trichord.index.scoring import best
 from trichord.types import F32, I64, Bool
@@ -86,6 +87,12 @@ def search_groups(
     rowset = rowset_of(allowed, index.size)
     if table.grouped is not None:
         rowset = table.grouped if rowset is None else RowSet(table.grouped.mask & rowset.mask)
+    if isinstance(index, LiveIndex) and len(index.removed):
+        # The scans below read rows themselves: what the index removed must not come back.
+        if rowset is None:
+            rowset = RowSet(index.alive)
+        elif rowset.mask[index.removed].any():
+            rowset = RowSet(rowset.mask & index.alive)
     leaders = _leading_rows(index, queries, k, table.numbers, rowset)
     if per_group == 1:
         chosen = _groups_of(leaders.rows, table.numbers)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Sequence
+from functools import cached_property
 
 import numpy as np
 
@@ -71,6 +72,11 @@ class LiveIndex:
         """Which rows are not removed: bool (size,)."""
         parts = ((self._keep_base, self.base.size), (self._keep_fresh, len(self._fresh)))
         return np.concatenate([_mask(keep, size) for keep, size in parts])
+
+    @cached_property
+    def removed(self) -> I64:
+        """The rows that are removed, ascending: int64 (size - live,)."""
+        return np.flatnonzero(~self.alive).astype(np.int64, copy=False)
 
     def with_changes(
         self, added: F32 | None = None, removed_rows: I64 | Sequence[int] = ()

@@ -12,6 +12,7 @@ import numpy as np
 from trichord.errors import InvalidInput
 from trichord.index._faiss import faiss
 from trichord.index.base import PADDING, Neighbours
+from trichord.index.threads import omp_threads
 from trichord.types import F32, I64
 
 
@@ -23,15 +24,18 @@ def pair_scores(vectors: F32, queries: F32, rows: I64) -> F32:
     """
     rows = np.ascontiguousarray(rows)
     scores = np.empty(rows.shape, dtype=np.float32)
-    faiss.fvec_inner_products_by_idx(
-        faiss.swig_ptr(scores),
-        faiss.swig_ptr(queries),
-        faiss.swig_ptr(vectors),
-        faiss.swig_ptr(rows),
-        vectors.shape[1],
-        rows.shape[0],
-        rows.shape[1],
-    )
+    # FAISS shares queries out among threads; waking those for a single one takes milliseconds
+    # when the processors are busy.
+    with omp_threads(1 if len(rows) == 1 else None):
+        faiss.fvec_inner_products_by_idx(
+            faiss.swig_ptr(scores),
+            faiss.swig_ptr(queries),
+            faiss.swig_ptr(vectors),
+            faiss.swig_ptr(rows),
+            vectors.shape[1],
+            rows.shape[0],
+            rows.shape[1],
+        )
     return scores
 
 

@@ -6,7 +6,7 @@
 
 This package is the light side: vocabulary and clients, no model and no index engine. In process,
 the same verbs are those of `trichord.catalog.Catalog`. Names are imported when first used, so that
-a machine with numpy and FAISS alone can use `trichord.index`.
+a machine with numpy, xxhash and FAISS alone can use `trichord.index`.
 """
 
 from __future__ import annotations

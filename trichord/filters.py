@@ -188,9 +188,10 @@ def _build(node: Any, depth: int = 1) -> Filter:
     # Explicit recursion rather than lark's Transformer: nesting is checked on the way down.
     if depth > MAX_DEPTH:
         raise FilterError(f"a filter may be nested at most {MAX_DEPTH} deep")
+    # Brackets, however many, add no depth, so they are unwrapped without recursion.
+    while node.data in ("either", "both") and len(node.children) == 1:
+        node = node.children[0]
     children = node.children
-    if node.data in ("either", "both") and len(children) == 1:
-        return _build(children[0], depth)
     match node.data:
         case "either":
             return Or(tuple(_build(child, depth + 1) for child in children))

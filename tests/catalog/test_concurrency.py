@@ -17,6 +17,7 @@ from tests.catalog import keeping_apart, reference
 from tests.catalog.conftest import add
 from tests.fakes import HashSpace
 from trichord.catalog import Catalog
+from trichord.catalog.ingestion import Ingestion
 from trichord.catalog.keeping import Keeper
 from trichord.errors import StoreError, StoreLocked
 from trichord.query import Record
@@ -41,7 +42,7 @@ def until(what: Any, seconds: float = 30) -> None:
 
 def test_search_while_others_write(catalog: Catalog) -> None:
     """Searches see whole items only, and never one whose deletion was acknowledged."""
-    add(catalog, [picture(f"p{n}") for n in range(50)])
+    add(catalog, [picture(f"p{n}") for n in range(30)])
     text = " ".join(f"rain{n}" for n in range(50))
     add(catalog, [Record("long", text=text)])
     whole = catalog.get("long").items[0].segments
@@ -76,12 +77,10 @@ def test_search_while_others_write(catalog: Catalog) -> None:
     names = iter(range(10**6))
 
     def ingest() -> None:
-        add(
-            catalog,
-            [picture(f"new{next(names)}"), Record("long", text=text + f" rain{next(names)}")],
-        )
+        longer = Record("long", text=f"{text} rain{next(names)}")
+        add(catalog, [picture(f"new{next(names)}"), longer])
 
-    victims = iter([f"p{n}" for n in range(50)])
+    victims = iter([f"p{n}" for n in range(30)])
 
     def delete() -> None:
         name = next(victims, None)
@@ -101,17 +100,20 @@ def test_search_while_others_write(catalog: Catalog) -> None:
         thread.join()
     assert not failures, failures
     assert catalog.verify().problems == ()
-    assert len(gone) == 50
+    assert len(gone) == 30
 
 
 def test_two_streams_of_one_process(catalog: Catalog) -> None:
     records = [picture(f"p{n}") for n in range(40)]
     with catalog.ingestion() as one, catalog.ingestion() as two:
+
+        def stream(ingestion: Ingestion, first: int) -> None:
+            for n in range(first, 40, 5):
+                ingestion.add(records[n : n + 5])
+
         threads = [
-            threading.Thread(
-                target=lambda i=i, s=s: [s.add(records[n : n + 5]) for n in range(i, 40, 5)]
-            )
-            for i, s in ((0, one), (0, two), (5, one), (10, two))
+            threading.Thread(target=stream, args=given)
+            for given in ((one, 0), (two, 0), (one, 5), (two, 10))
         ]
         for thread in threads:
             thread.start()

@@ -69,9 +69,15 @@ def cut_at(point: str, count: int, store: Path, media: Path) -> bool:
     return False
 
 
-def _placed(state: dict[str, Any], folder: Path) -> Any:
+def _placed(value: Any, folder: Path) -> Any:
     """The state with paths below the folder of the test."""
-    return eval(repr(state).replace(str(folder), "."), {"datetime": __import__("datetime")})
+    if isinstance(value, str):
+        return value.replace(str(folder), ".")
+    if isinstance(value, dict):
+        return {_placed(key, folder): _placed(one, folder) for key, one in value.items()}
+    if isinstance(value, list | tuple | set):
+        return type(value)(_placed(one, folder) for one in value)
+    return value
 
 
 @pytest.mark.parametrize("point", POINTS)
@@ -101,23 +107,20 @@ def test_killed_for_real(tmp_path: Path, whole: dict[str, Any], moment: int) -> 
     crashing.prepare(tmp_path / "media")
     store, media = tmp_path / "store", tmp_path / "media"
     count = 9 if moment == 0 else 10**6
-    command = [
-        sys.executable,
-        "-m",
-        "tests.catalog.crashing",
-        str(store),
-        str(media),
-        "",
-        str(count),
-    ]
+    command = [sys.executable, "-m", "tests.catalog.crashing", str(store), str(media), ""]
     with subprocess.Popen(
-        command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True
+        [*command, str(count)],
+        cwd=ROOT,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
+        text=True,
     ) as child:
         assert child.stdout is not None and child.stdout.readline() == "ready\n"
         if moment:
             time.sleep(random.Random(moment).uniform(0.05, 0.6))
             child.kill()
         child.wait(timeout=120)
-    assert child.returncode == -signal.SIGKILL
+    # A fast machine may be done before a random moment comes.
+    assert child.returncode in ((-signal.SIGKILL, 0) if moment else (-signal.SIGKILL,))
     crashing.work(store, media)
     assert _placed(crashing.state(store), tmp_path) == whole

@@ -48,7 +48,7 @@ def put(model: Model, item: str, entity: str, kind: int, year: int | None) -> li
             item,
             entity,
             "text",
-            text=TEXTS[kind].replace("w", f"w{model.fresh}x"),
+            text=TEXTS[kind].replace("w", f"w{model.fresh}x"),  # no two chunks are alike
             attributes=attributes,
         )
     else:
@@ -164,7 +164,7 @@ def check(catalog: Catalog, model: Model, segments: list[Segment]) -> None:
 
 @settings(
     deadline=None,
-    max_examples=8,
+    max_examples=20,
     suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large],
 )
 @given(st.lists(steps, min_size=3, max_size=9))

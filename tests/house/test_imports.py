@@ -67,8 +67,8 @@ def test_the_public_names() -> None:
         assert getattr(trichord, name) is not None
 
 
-def test_the_index_needs_only_numpy_and_faiss() -> None:
+def test_the_index_needs_only_numpy_faiss_and_xxhash() -> None:
     loaded = modules_after(
         "import trichord.index.build, trichord.index.live, trichord.index.groups"
     )
-    assert not loaded & {"grpc", "google.protobuf", "lark", "click", "xxhash", "polars"}
+    assert not loaded & {"grpc", "google.protobuf", "lark", "click", "polars", "scipy"}

@@ -134,3 +134,25 @@ def test_fewer_groups_than_asked_and_none() -> None:
         search_groups(index, rows[:1], 2, groups.reshape(2, 2))
     with pytest.raises(InvalidInput):
         search_groups(index, rows[:1], 2, groups, per_group=0)
+
+
+@pytest.mark.parametrize("per_group", [1, 2, 3])
+@pytest.mark.parametrize("filtered", [False, True])
+@pytest.mark.parametrize("size", [40, 3_000])
+def test_removed_rows_never_come_back(size: int, filtered: bool, per_group: int) -> None:
+    """Also where whole groups are scanned, which reads rows without asking the index."""
+    generator = np.random.default_rng(size + per_group)
+    rows = generator.standard_normal((size, 16)).astype(np.float32)
+    rows /= np.linalg.norm(rows, axis=1, keepdims=True)
+    numbers = np.sort(generator.integers(0, max(2, size // 50), size))
+    removed = generator.choice(size, size // 3, replace=False)
+    live = LiveIndex(ExactIndex(rows[: size // 2])).with_changes(rows[size // 2 :], removed)
+    alive = np.ones(size, bool)
+    alive[removed] = False
+    mask = generator.random(size) < 0.5 if filtered else np.ones(size, bool)
+    queries = rows[removed[:3]]  # nearest to what is gone
+    for k in (1, 5, size):
+        found = search_groups(
+            live, queries, k, numbers, allowed=mask if filtered else None, per_group=per_group
+        )
+        check(found, rows, queries, k, numbers, mask & alive, per_group)
