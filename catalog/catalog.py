@@ -371,6 +371,12 @@ class Catalog:
                 probe[0, 0] = 1.0
                 leg.index.search(probe, 1)
 
+    def load_models(self) -> None:
+        """Loads the default space's embedders, so that the first query by content does not wait
+        for them. Raises ModelError where weights are missing or damaged."""
+        if self._encoder is not None:
+            self._encoder.load()
+
     def build_indexes(self, *, everything: bool = False, **options: Any) -> list[Leg]:
         """Builds and keeps the bases that are missing or stale (or all); returns the new ones.
 

@@ -16,7 +16,7 @@ from trichord.embedders.media.sniff import HEAD_BYTES, MediaType, sniff
 from trichord.embedders.media.source import read_head
 from trichord.embedders.spaces import JointSpace
 from trichord.errors import InvalidInput, MediaError, ModelError, TrichordError, VectorError
-from trichord.types import F32, Modality, Piece, Role, Span
+from trichord.types import F32, Decoded, Modality, Piece, Role, Span, Waveform
 
 BATCH = {Modality.AUDIO: 16, Modality.IMAGE: 64, Modality.TEXT: 64}
 """Segments per call of an embedder: enough to fill two cores, little enough to bound memory."""
@@ -54,6 +54,18 @@ class ContentEncoder:
         self._cutting: Cutting | None = None
         self._texts: OrderedDict[tuple[str, Role], F32] = OrderedDict()
         self._lock = threading.Lock()
+
+    def load(self) -> None:
+        """Loads every embedder of the space and runs it once; raises ModelError."""
+        time = np.arange(self.joint.audio_rate // 2) / self.joint.audio_rate
+        tone = (0.1 * np.sin(2 * np.pi * 440 * time)).astype(np.float32)
+        samples: Mapping[Modality, Decoded] = {
+            Modality.TEXT: "ready",
+            Modality.IMAGE: np.zeros((16, 16, 3), np.uint8),
+            Modality.AUDIO: Waveform(tone, self.joint.audio_rate),
+        }
+        for modality in self.joint.encoders:
+            self.joint.embedder(modality).embed([samples[modality]])
 
     @property
     def cutting(self) -> Cutting:

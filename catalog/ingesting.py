@@ -34,7 +34,8 @@ def run(
     for batch in _batches(found, ingestion):
         if isinstance(batch, Table):
             before, rows = done, len(batch.frame)
-            for counted, failed, written, snapshot in ingestion.add_parts(batch, BATCH_VECTORS):
+            for taken in ingestion.add_parts(batch, BATCH_VECTORS):
+                counted, failed, written, snapshot = taken
                 for outcome, number in counted.items():
                     outcomes[outcome] += number
                 errors += failed

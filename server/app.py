@@ -14,6 +14,7 @@ from grpc_health.v1 import health, health_pb2, health_pb2_grpc
 from grpc_reflection.v1alpha import reflection
 
 from trichord.catalog import Catalog
+from trichord.errors import TrichordError
 from trichord.policy import Policy
 from trichord.server.admission import Admission
 from trichord.server.authentication import Authentication
@@ -167,6 +168,15 @@ def _options(settings: Settings) -> list[tuple[str, int]]:
     ]
 
 
+def _load_models(catalog: Catalog) -> None:
+    try:
+        catalog.load_models()
+    except TrichordError as error:
+        LOGGER.warning("content cannot be embedded here: %s", error)
+    else:
+        LOGGER.info("models loaded")
+
+
 def serve(
     path: str | Path,
     settings: Settings | None = None,
@@ -193,8 +203,12 @@ def serve(
             ) as catalog,
             Server(catalog, settings),
         ):
+            # In the background: vectors and stored things can be asked by meanwhile.
+            loading = threading.Thread(target=_load_models, args=(catalog,), name="trichord-models")
+            loading.start()
             told.wait()
             LOGGER.info("stopping")
+            loading.join()  # an interpreter that ends while a model is being imported may crash
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from tests.catalog.conftest import add
-from tests.fakes import HashSpace, direction, png
+from tests.fakes import HashEmbedder, HashSpace, direction, png
 from trichord.catalog import Catalog
 from trichord.embedders.spaces import ReadySpace
 from trichord.errors import EncoderMismatch, FrameMismatch, NotFound
@@ -152,3 +152,17 @@ def test_a_space_learns_another_modality(tmp_path: Path) -> None:
         add(catalog, [Record("b", data=png("red"))])
         assert catalog.search("red").item_ids == ["b", "a"]
         assert catalog.failures() == []
+
+
+def test_models_are_loaded_ahead(tmp_path: Path) -> None:
+    """Every embedder of the space is run once; a store without encoders has nothing to load."""
+    asked: list[Modality] = []
+
+    class Noting(HashSpace):
+        def embedder(self, modality: Modality) -> HashEmbedder:
+            asked.append(modality)
+            return super().embedder(modality)
+
+    with Catalog.open(tmp_path / "store", space=Noting()) as catalog:
+        catalog.load_models()
+    assert sorted(asked) == sorted(Modality)
