@@ -7,8 +7,9 @@ value. An error concerns its own record; it is kept in the store until a later r
 from __future__ import annotations
 
 import threading
+from collections import deque
 from collections.abc import Iterator, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from datetime import UTC, datetime
 from typing import Any
 
@@ -34,6 +35,9 @@ from trichord.results import Acknowledgement, Outcome
 from trichord.sources import Table, records
 from trichord.store import Reader, Store, Writer
 from trichord.types import IngestFailure, Space, Span
+
+AHEAD = 2
+"""Parts of a table that are checked and hashed while one is written."""
 
 Taken = tuple[dict[Outcome, int], list[IngestFailure], int, int]
 """Counts per outcome, the rows that could not be taken, the number of segments written, and the
@@ -81,22 +85,20 @@ class Ingestion:
 
     def add_parts(self, table: Table, rows: int) -> Iterator[Taken]:
         """Like `add_vectors`, in commits of at most `rows` rows, with an answer for each; while one
-        is written, the next is checked and hashed."""
-        parts = [
+        is written, the next ones are checked and hashed."""
+        parts = deque(
             Table(table.frame.slice(first, rows), table.name, table.folder, table.first + first)
             for first in range(0, len(table.frame), rows)
-        ]
-        if not parts:
-            return
+        )
         stored = self._stored_types()
-        with ThreadPoolExecutor(max_workers=1, thread_name_prefix="trichord-hash") as pool:
-            coming = pool.submit(vectors.ready, parts[0], self.space, stored)
-            for following in [*parts[1:], None]:
-                part = coming.result()
-                if following is not None:
-                    coming = pool.submit(vectors.ready, following, self.space, stored)
+        with ThreadPoolExecutor(AHEAD, thread_name_prefix="trichord-hash") as pool:
+            coming: deque[Future[vectors.Ready]] = deque()
+            while parts or coming:
+                while parts and len(coming) <= AHEAD:
+                    coming.append(pool.submit(vectors.ready, parts.popleft(), self.space, stored))
+                ready = coming.popleft().result()
                 with self._lock:
-                    taken = self._take(part)
+                    taken = self._take(ready)
                 yield taken
 
     def _stored_types(self) -> dict[str, pa.DataType]:

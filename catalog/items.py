@@ -29,6 +29,7 @@ ATTRIBUTE_PREFIX = "attr_"
 MAX_CACHED_MASKS = 64
 MAX_CHUNKS = 16
 GATHERED_FROM = 200
+FEW_OF_ALL = 8
 _KEYS = ("item_id", "entity_id", "modality", "media_type", "event_timestamp", "generation")
 _INTERNAL = {"generation": "#generation", "deleted": "#deleted"}
 """No attribute can have these names, and no filter can ask for them."""
@@ -117,11 +118,15 @@ class ItemTable:
 
     def rows_of(self, ids: pa.Array | pa.ChunkedArray) -> I64:
         """The row of each id, int64 (n,), -1 where there is none."""
+        rows: I64
+        if len(ids) * FEW_OF_ALL < len(self):
+            rows = np.fromiter(map(self.rows.get, ids.to_pylist(), repeat(-1)), np.int64, len(ids))
+            rows[rows >= len(self)] = -1
+            return rows
         mine = self.frame.get_column("item_id").to_arrow()
         if ids.type != mine.type:
             ids = ids.cast(mine.type)
-        found = pc.fill_null(pc.index_in(ids, value_set=mine), -1)
-        rows: I64 = found.to_numpy().astype(np.int64)
+        rows = pc.fill_null(pc.index_in(ids, value_set=mine), -1).to_numpy().astype(np.int64)
         return rows
 
     def rows_of_entity(self, entity_id: str) -> I64:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from itertools import pairwise
+from itertools import repeat
 from typing import Any
 
 import numpy as np
@@ -143,16 +143,11 @@ def fingerprints(vectors: F32, frame: pl.DataFrame, space: Space) -> U8:
         for name in frame["modality"].unique().to_list()
     }
     data = np.ascontiguousarray(vectors).view(np.uint8).reshape(-1).data
-    stride = vectors.shape[1] * 4
-    digest = xxhash.xxh3_128_digest
-    if len(seeds) == 1:
-        seed = next(iter(seeds.values()))
-        rows = [digest(data[at : at + stride], seed) for at in range(0, len(data), stride)]
-    else:
-        rows = [
-            digest(data[row * stride : (row + 1) * stride], seeds[name])
-            for row, name in enumerate(frame["modality"].to_list())
-        ]
+    stride, digest = vectors.shape[1] * 4, xxhash.xxh3_128_digest
+    # In the order in which they lie: modality by modality takes twice as long.
+    of = frame["modality"].replace_strict(seeds, return_dtype=pl.UInt64).to_list()
+    starts = range(0, len(data), stride)
+    rows = [digest(data[at : at + stride], seed) for at, seed in zip(starts, of, strict=True)]
     return np.frombuffer(b"".join(rows), np.uint8).reshape(-1, 16)
 
 
@@ -166,19 +161,18 @@ def facts(frame: pl.DataFrame) -> U8:
         return np.tile(np.frombuffer(xxhash.xxh3_128_digest(b"", seed), np.uint8), (len(frame), 1))
     told: list[pl.Expr] = []
     for name in names:
-        # A length before each text keeps ("a", "bc") and ("ab", "c") apart.
-        text = (
-            pl.struct(name).struct.json_encode()
-            if isinstance(frame.schema[name], pl.List)
-            else pl.col(name).cast(pl.String)
-        )
-        told += [text.str.len_bytes().cast(pl.String).fill_null("-"), text.fill_null("")]
+        dtype = frame.schema[name]
+        if isinstance(dtype, pl.List):
+            text = pl.struct(name).struct.json_encode()
+        else:
+            text = pl.col(name).cast(pl.String)
+        if dtype == pl.String:
+            # A length before each text keeps ("a", "bc") and ("ab", "c") apart.
+            told.append(text.str.len_bytes().cast(pl.String).fill_null("-"))
+        told.append(text.fill_null("-" if dtype != pl.String else ""))
     joined = frame.select(pl.concat_str(told, separator=_SEPARATOR).alias("facts"))["facts"]
-    column = joined.to_arrow().cast(pa.large_string())
-    _, offsets, data = column.buffers()
-    starts = np.frombuffer(offsets, np.int64)[column.offset : column.offset + len(column) + 1]
-    view, digest = memoryview(data), xxhash.xxh3_128_digest
-    rows = [digest(view[a:b], seed) for a, b in pairwise(starts.tolist())]
+    texts = joined.cast(pl.Binary).to_list()
+    rows = list(map(xxhash.xxh3_128_digest, texts, repeat(seed)))
     return np.frombuffer(b"".join(rows), np.uint8).reshape(-1, 16)
 
 

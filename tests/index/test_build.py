@@ -218,10 +218,10 @@ def test_perturbed_rows_are_near_but_not_rows(world) -> None:
 
 
 def test_needs_neither_tables_nor_models() -> None:
-    """The index runs where only numpy and FAISS are installed."""
+    """The index runs where only numpy, FAISS and xxhash are installed."""
     code = """
 import pkgutil, sys
-import faiss, numpy, trichord
+import faiss, numpy, trichord, xxhash
 before = {name.partition(".")[0] for name in sys.modules}
 import trichord.index
 for module in pkgutil.iter_modules(trichord.index.__path__):
