@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Iterator, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
@@ -13,8 +14,11 @@ from trichord.results import Outcome
 from trichord.sources import Source, Table, count, records, sources
 from trichord.types import IngestFailure, IngestReport
 
-BATCH_RECORDS = 256
-"""Records per commit: a killed run loses at most the embedding of so many."""
+FIRST_RECORDS = 32
+BATCH_RECORDS = 1_024
+COMMIT_EVERY_S = 3.0
+"""Records per commit: few at first, then as many as take about this long. A killed run loses
+seconds of embedding however slow the model is; quick texts do not make a version per handful."""
 
 BATCH_VECTORS = 50_000
 """Ready vectors per commit: one version per many rows keeps Lance fast."""
@@ -31,7 +35,8 @@ def run(
     outcomes: dict[Outcome, int] = dict.fromkeys(Outcome, 0)
     errors: list[IngestFailure] = []
     segments = snapshot = 0
-    for batch in _batches(found, ingestion):
+    pace = _Pace()
+    for batch in _batches(found, ingestion, pace):
         if isinstance(batch, Table):
             before, rows = done, len(batch.frame)
             for taken in ingestion.add_parts(batch, BATCH_VECTORS):
@@ -44,7 +49,9 @@ def run(
                 if on_progress is not None:
                     on_progress(done, total)
         else:
+            began = time.monotonic()
             answers = ingestion.add(batch)
+            pace.took(len(batch), time.monotonic() - began)
             for record, answer in zip(batch, answers, strict=True):
                 segments += answer.segments
                 snapshot = max(snapshot, answer.snapshot)
@@ -66,7 +73,21 @@ def run(
     )
 
 
-def _batches(found: Sequence[Source], ingestion: Ingestion) -> Iterator[Table | list[Record]]:
+class _Pace:
+    """How many records the next commit takes."""
+
+    def __init__(self) -> None:
+        self.records = min(FIRST_RECORDS, BATCH_RECORDS)
+
+    def took(self, records: int, seconds: float) -> None:
+        """Twice as many at the most: one quick batch of known content says little of the next."""
+        fitting = int(records * COMMIT_EVERY_S / max(seconds, 1e-3))
+        self.records = max(1, min(fitting, 2 * self.records, BATCH_RECORDS))
+
+
+def _batches(
+    found: Sequence[Source], ingestion: Ingestion, pace: _Pace
+) -> Iterator[Table | list[Record]]:
     waiting: list[Record] = []
     for source in found:
         if isinstance(source, Table) and vectors.problem(source.frame, ingestion.space) is None:
@@ -77,7 +98,7 @@ def _batches(found: Sequence[Source], ingestion: Ingestion) -> Iterator[Table | 
             continue
         for record in records(source) if isinstance(source, Table) else [source]:
             waiting.append(record)
-            if len(waiting) >= BATCH_RECORDS:
+            if len(waiting) >= pace.records:
                 yield waiting
                 waiting = []
     if waiting:

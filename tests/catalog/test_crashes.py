@@ -33,11 +33,14 @@ def whole(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
     return _placed(crashing.state(folder / "store"), folder)
 
 
+BATCH_RECORDS = ingesting.BATCH_RECORDS
+"""As it is before `crashing.work` makes commits small."""
+
+
 @pytest.fixture(autouse=True)
 def _no_hooks() -> Iterator[None]:
-    size = ingesting.BATCH_RECORDS
     yield
-    ingesting.BATCH_RECORDS = size
+    ingesting.BATCH_RECORDS = BATCH_RECORDS
     store_failpoints.set_hook(None)
     index_failpoints.set_hook(None)
 
