@@ -129,13 +129,6 @@ class ItemTable:
         rows = pc.fill_null(pc.index_in(ids, value_set=mine), -1).to_numpy().astype(np.int64)
         return rows
 
-    def rows_of_entity(self, entity_id: str) -> I64:
-        """Rows of the entity's live items."""
-        code = self.entity_codes_of.get(entity_id)
-        if code is None:
-            return np.zeros(0, np.int64)
-        return np.flatnonzero((self.entity_code == code) & self.alive)
-
     def passing(self, tree: Filter, *, lenient: bool = False) -> Bool:
         """Live items that pass the filter, bool (n,); kept for the next time.
 
