@@ -4,6 +4,7 @@
     Snapshot   a consistent version of all tables
     Reader     everything as of one snapshot, as Arrow
     Writer     the one process that may change the store (a context manager)
+    Addition   what adding segments of a further space did
     verify     finds damage;  `stats` counts and weighs
 
 The names are imported on first use, so that this package costs nothing until a store is opened.
@@ -15,6 +16,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from trichord.store.additions import Addition
     from trichord.store.compaction import CompactionReport
     from trichord.store.keys import Lookup
     from trichord.store.problems import Problem
@@ -26,6 +28,7 @@ if TYPE_CHECKING:
     from trichord.store.writer import Writer
 
 _HOMES = {
+    "Addition": "additions",
     "CompactionReport": "compaction",
     "Lookup": "keys",
     "Problem": "problems",
@@ -40,6 +43,7 @@ _HOMES = {
 }
 
 __all__ = [
+    "Addition",
     "CompactionReport",
     "Lookup",
     "Problem",

@@ -22,12 +22,20 @@ from trichord.store.directory import (
     words,
 )
 from trichord.store.keys import Hashes, Scalar
-from trichord.store.schema import conform
+from trichord.store.numbers import Numbers, bits_of, from_counts, packed
+from trichord.store.schema import SPACE_SEGMENTS, conform
 from trichord.store.segment_batches import Pieces, segment_rows, tie
 from trichord.store.spaces import StoredSpace
 from trichord.types import I64, Bool
 
-_STORE_FILLS = ("generation", "revision", "created_timestamp", "deleted", "spaces")
+_STORE_FILLS = (
+    "generation",
+    "revision",
+    "created_timestamp",
+    "deleted",
+    "spaces",
+    SPACE_SEGMENTS,
+)
 
 
 @dataclass(frozen=True)
@@ -93,8 +101,6 @@ def prepare(
     known = positions >= 0
     before = directory.facts(positions[known])
     old_generation = _spread(before.generation, known)
-    old_segments = _spread(before.segments, known)
-    old_spaces = _spread(before.spaces, known)
     _must(
         ~kept | (_spread(before.modality, known) == modality),
         ids,
@@ -102,16 +108,21 @@ def prepare(
     )
 
     pieces = [tie(name, table, spaces, ids) for name, table in segments.items()]
-    number, mask = _numbers(pieces, count, ids, kept, old_segments, old_spaces)
+    numbers = _numbers(pieces, count, ids, kept, known, before.numbers)
     if "segments" in items.column_names:
         given = np.asarray(pc.fill_null(items["segments"], -1).cast(pa.int64()))
-        _must(given == number, ids, "`segments` is not the number of given segments for the items")
+        _must(
+            given == numbers.segments,
+            ids,
+            "`segments` is not the number of given segments for the items",
+        )
         items = items.drop_columns(["segments"])
     generation = np.where(kept, old_generation, revision)
 
     filled = {
-        "segments": pa.array(number.astype(np.int32)),
-        "spaces": pa.array(mask.astype(np.int64)),
+        "segments": pa.array(numbers.segments),
+        "spaces": pa.array(numbers.spaces.astype(np.int64)),
+        SPACE_SEGMENTS: packed(numbers),
         "generation": pa.array(generation),
         **commit_columns(count, revision, now),
         "deleted": pa.array(np.zeros(count, np.bool_)),
@@ -124,10 +135,9 @@ def prepare(
         fingerprint=words(rows["fingerprint"]),
         attributes_fingerprint=words(rows["attributes_fingerprint"]),
         generation=generation,
-        segments=number.astype(np.int32),
         modality=modality,
-        spaces=mask.astype(np.uint32),
         deleted=np.zeros(count, np.bool_),
+        numbers=numbers,
     )
     written = {
         piece.stored.table: segment_rows(piece, ids, modality, generation, revision, now)
@@ -163,29 +173,29 @@ def _numbers(
     count: int,
     ids: pa.ChunkedArray,
     kept: Bool,
-    old_number: npt.NDArray[np.int32],
-    old_mask: npt.NDArray[np.uint32],
-) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
-    """Number of segments and mask of spaces of every item after the commit, int64 (n,) each."""
-    number = np.where(kept, old_number, 0).astype(np.int64)
-    mask = np.where(kept, old_mask, 0).astype(np.int64)
+    known: Bool,
+    before: Numbers,
+) -> Numbers:
+    """Of every item after the commit; `before` of those that are `known`."""
+    counts = {
+        bit: np.where(kept, _spread(before.of(bit), known), 0).astype(np.int64)
+        for bit in bits_of(before.spaces[kept[known]])
+    }
+    # Items of a space that was removed stay without a vector until somebody gives them one.
+    bare = kept & (_spread(before.spaces, known) == 0)
     for piece in pieces:
         given = piece.counts > 0
         name = piece.stored.space.name
+        old = counts.get(piece.bit, np.zeros(count, np.int64))
         _must(
-            ~given | (mask & (1 << piece.bit) == 0),
+            ~given | (old == 0),
             ids,
             f"attributes_only is set, yet space {name!r} has segments already for the items",
         )
-        _must(
-            ~given | (number == 0) | (number == piece.counts),
-            ids,
-            f"the number of segments in space {name!r} differs from other spaces for the items",
-        )
-        number = np.maximum(number, piece.counts)
-        mask |= given.astype(np.int64) << piece.bit
-    _must(number > 0, ids, "there is no segment in any space for the items")
-    return number, mask
+        counts[piece.bit] = old + piece.counts
+    numbers = from_counts(counts, count)
+    _must(bare | (numbers.spaces > 0), ids, "there is no segment in any space for the items")
+    return numbers
 
 
 def _flags(items: pa.Table) -> Bool:

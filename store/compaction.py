@@ -16,7 +16,8 @@ import numpy as np
 
 from trichord.store.directory import ItemDirectory
 from trichord.store.failpoints import reach
-from trichord.store.schema import ENTITIES, ITEMS, SEGMENTS_PREFIX, SNAPSHOTS
+from trichord.store.records import RecordBook
+from trichord.store.schema import ENTITIES, ITEMS, RECORDS, SEGMENTS_PREFIX, SNAPSHOTS
 from trichord.store.snapshots import Snapshot
 from trichord.store.state import WriterState
 from trichord.store.tables import SUFFIX, lance_errors
@@ -38,7 +39,8 @@ _BYTES_PER_ROW = 512  # of an item or entity, roughly
 @dataclass(frozen=True)
 class CompactionReport:
     """What a compaction did. `snapshot` is the one that it made, or the last one if there was
-    nothing to rewrite; `bytes_freed` is what the store's directory lost."""
+    nothing to rewrite; `bytes_freed` is what the store's directory lost. Of removed spaces the
+    files go once no kept snapshot names them."""
 
     snapshot: int
     purged_items: int
@@ -65,6 +67,8 @@ def compact(state: WriterState, retain: timedelta, keep_snapshots: int) -> Compa
         data = state.data[table]
         floor = max(floor, _last_deletion(data))
         purged[table] = _delete(data, "deleted")
+    if RECORDS in state.data:
+        _delete(state.data[RECORDS], "value IS NULL")
     segments = 0
     for table, data in state.data.items():
         if table.startswith(SEGMENTS_PREFIX):
@@ -88,9 +92,14 @@ def compact(state: WriterState, retain: timedelta, keep_snapshots: int) -> Compa
     if purged[ITEMS] or purged[ENTITIES]:
         reader = state.reader()
         state.items, state.entities = reader.item_directory(), reader.entity_directory()
+    state.records = RecordBook.read(state.data.get(RECORDS))
     state.ledger.expire(kept[0].id)
     reach("compaction-snapshots-expired")
-    versions = sum(_clean(name, data, kept) for name, data in state.data.items())
+    state.drop_strays()
+    reach("compaction-tables-dropped")
+    removed = {name for snapshot in kept for name in snapshot.versions} - set(state.data)
+    old = {name: state.tables.open(name) for name in sorted(removed)}
+    versions = sum(_clean(name, data, kept) for name, data in {**state.data, **old}.items())
     with lance_errors("removing old versions of 'snapshots'"):
         state.tables.open(SNAPSHOTS).cleanup_old_versions(
             older_than=_LEDGER_GRACE, delete_unverified=True

@@ -5,15 +5,14 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Mapping, Sequence
 
-import numpy as np
-
 from trichord.store.batches import EntityBatch, ItemBatch
 from trichord.store.directory import MODALITIES, EntityDirectory, ItemFacts
+from trichord.store.spaces import StoredSpace
 
 
 def changed_counts(
     counts: Mapping[str, int],
-    spaces: Sequence[str],
+    spaces: Sequence[StoredSpace],
     items: Sequence[ItemBatch],
     entities: Sequence[EntityBatch],
     directory: EntityDirectory,
@@ -28,7 +27,15 @@ def changed_counts(
     return {name: int(value) for name, value in sorted(after.items()) if value}
 
 
-def _count(counts: Counter[str], spaces: Sequence[str], facts: ItemFacts, sign: int) -> None:
+def without_space(counts: Mapping[str, int], name: str) -> dict[str, int]:
+    """`counts` without the segments of a space."""
+    gone = {f"segments.{name}", *(f"segments.{name}.{m}" for m in MODALITIES)}
+    return {key: number for key, number in counts.items() if key not in gone}
+
+
+def _count(
+    counts: Counter[str], spaces: Sequence[StoredSpace], facts: ItemFacts, sign: int
+) -> None:
     live = ~facts.deleted
     counts["items"] += sign * int(live.sum())
     for code, modality in enumerate(MODALITIES):
@@ -37,8 +44,8 @@ def _count(counts: Counter[str], spaces: Sequence[str], facts: ItemFacts, sign: 
         if not number:
             continue
         counts[f"items.{modality}"] += sign * number
-        for bit, space in enumerate(spaces):
-            inside = mine & (facts.spaces >> np.uint32(bit) & np.uint32(1)).astype(np.bool_)
-            segments = sign * int(facts.segments[inside].sum(dtype=np.int64))
-            counts[f"segments.{space}"] += segments
-            counts[f"segments.{space}.{modality}"] += segments
+        for stored in spaces:
+            name = stored.space.name
+            segments = sign * int(facts.numbers.of(stored.bit)[mine].sum(dtype="int64"))
+            counts[f"segments.{name}"] += segments
+            counts[f"segments.{name}.{modality}"] += segments

@@ -12,6 +12,7 @@ from trichord.errors import InvalidInput, NotFound
 from trichord.store.batches import EntityBatch, ItemBatch
 from trichord.store.directory import EntityDirectory, ItemDirectory, ItemFacts, modality_codes
 from trichord.store.keys import Hashes
+from trichord.store.numbers import Numbers
 from trichord.store.reader import Reader
 from trichord.store.schema import ENTITIES, ITEMS, TIME
 from trichord.types import I64
@@ -33,17 +34,16 @@ def deleted_item_rows(
     if found is None:
         return None
     known, hashes, positions = found
-    rows = _emptied(reader.rows_for_deletion(ITEMS, "item_id", known), _KEPT, revision, now)
+    rows = _emptied(reader.whole_rows(ITEMS, "item_id", known), _KEPT, revision, now)
     before = directory.facts(positions)
     count = len(known)
     facts = ItemFacts(
         fingerprint=np.zeros((count, 2), np.uint64),
         attributes_fingerprint=np.zeros((count, 2), np.uint64),
         generation=before.generation,
-        segments=np.zeros(count, np.int32),
         modality=modality_codes(rows["modality"]),
-        spaces=np.zeros(count, np.uint32),
         deleted=np.ones(count, np.bool_),
+        numbers=Numbers(np.zeros(count, np.int32), np.zeros(count, np.uint32)),
     )
     return ItemBatch(rows, hashes, positions, facts, before)
 
@@ -61,7 +61,7 @@ def deleted_entity_rows(
     if found is None:
         return None
     known, hashes, positions = found
-    rows = reader.rows_for_deletion(ENTITIES, "entity_id", known)
+    rows = reader.whole_rows(ENTITIES, "entity_id", known)
     rows = _emptied(rows, {"entity_id"}, revision, now)
     return EntityBatch(rows, hashes, positions, np.zeros(len(known), np.bool_))
 

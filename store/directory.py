@@ -11,6 +11,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from trichord.store.keys import U64, Hashes, Ids, KeyDirectory, Lookup, grown
+from trichord.store.numbers import ALL_BITS, Numbers, bits_of, from_counts, unpacked
+from trichord.store.schema import SPACE_SEGMENTS
 from trichord.types import I64, Bool, Modality
 
 MODALITIES = tuple(Modality)
@@ -26,6 +28,11 @@ ITEM_COLUMNS = [
     "modality",
     "spaces",
 ]
+
+
+def item_columns(schema: pa.Schema) -> list[str]:
+    """ITEM_COLUMNS and, where the table has it, the number of segments per space."""
+    return [*ITEM_COLUMNS, *(name for name in [SPACE_SEGMENTS] if name in schema.names)]
 
 
 def modality_codes(column: pa.ChunkedArray | pa.Array) -> npt.NDArray[np.int8]:
@@ -48,28 +55,26 @@ def words(column: pa.ChunkedArray | pa.Array) -> U64:
 
 @dataclass(frozen=True)
 class ItemFacts:
-    """Facts of n items: fingerprints uint64 (n, 2), generation int64, segments int32, modality
-    int8 (index in MODALITIES), spaces uint32 (bit i: i-th space), deleted bool."""
+    """Facts of n items: fingerprints uint64 (n, 2), generation int64, modality int8 (index in
+    MODALITIES), deleted bool, and in how many segments each space has the item."""
 
     fingerprint: U64
     attributes_fingerprint: U64
     generation: I64
-    segments: npt.NDArray[np.int32]
     modality: npt.NDArray[np.int8]
-    spaces: npt.NDArray[np.uint32]
     deleted: Bool
+    numbers: Numbers
 
     @classmethod
-    def from_rows(cls, rows: pa.Table) -> ItemFacts:
-        """Of rows of the table `items`."""
+    def from_rows(cls, rows: pa.Table, live: int = ALL_BITS) -> ItemFacts:
+        """Of rows of the table `items`; `live` are the bits of the spaces that there are."""
         return cls(
             fingerprint=words(rows["fingerprint"]),
             attributes_fingerprint=words(rows["attributes_fingerprint"]),
             generation=rows["generation"].to_numpy(),
-            segments=rows["segments"].to_numpy(),
             modality=modality_codes(rows["modality"]),
-            spaces=rows["spaces"].to_numpy().astype(np.uint32),
             deleted=np.asarray(rows["deleted"].to_numpy(), np.bool_),
+            numbers=unpacked(rows, live),
         )
 
 
@@ -85,6 +90,8 @@ class ItemDirectory(KeyDirectory):
         self._segments: Any = np.empty(0, np.int32)
         self._modality: Any = np.empty(0, np.int8)
         self._spaces: Any = np.empty(0, np.uint32)
+        # By bit, for spaces in which any item has another number than in its first.
+        self._per_space: dict[int, Any] = {}
 
     @property
     def nbytes(self) -> int:
@@ -95,6 +102,7 @@ class ItemDirectory(KeyDirectory):
             self._segments,
             self._modality,
             self._spaces,
+            *self._per_space.values(),
         )
         return int(super().nbytes + sum(a.nbytes for a in mine))
 
@@ -105,15 +113,20 @@ class ItemDirectory(KeyDirectory):
         positions = positions.copy()
         positions[new] = np.arange(start, start + count)
         self.add(hashes.take(new))
+        for bit in facts.numbers.per_space.keys() - self._per_space.keys():
+            self._per_space[bit] = Numbers(self._segments, self._spaces).of(bit)
         for name in ("_fingerprint", "_attributes", "_generation", "_segments", "_modality"):
             setattr(self, name, grown(getattr(self, name), start, count))
         self._spaces = grown(self._spaces, start, count)
+        for bit, number in self._per_space.items():
+            self._per_space[bit] = grown(number, start, count)
+            self._per_space[bit][positions] = facts.numbers.of(bit)
         self._fingerprint[positions] = facts.fingerprint
         self._attributes[positions] = facts.attributes_fingerprint
         self._generation[positions] = np.where(facts.deleted, -facts.generation, facts.generation)
-        self._segments[positions] = facts.segments
+        self._segments[positions] = facts.numbers.segments
         self._modality[positions] = facts.modality
-        self._spaces[positions] = facts.spaces
+        self._spaces[positions] = facts.numbers.spaces
 
     def facts(self, positions: I64) -> ItemFacts:
         """Facts of n known items."""
@@ -122,10 +135,13 @@ class ItemDirectory(KeyDirectory):
             fingerprint=self._fingerprint[positions],
             attributes_fingerprint=self._attributes[positions],
             generation=np.abs(generation),
-            segments=self._segments[positions],
             modality=self._modality[positions],
-            spaces=self._spaces[positions],
             deleted=generation < 0,
+            numbers=Numbers(
+                self._segments[positions],
+                self._spaces[positions],
+                {bit: number[positions] for bit, number in self._per_space.items()},
+            ),
         )
 
     def live(self, positions: I64) -> Bool:
@@ -133,6 +149,21 @@ class ItemDirectory(KeyDirectory):
         found = positions >= 0
         found[found] = self._generation[positions[found]] > 0
         return found
+
+    def forget(self, bit: int) -> None:
+        """Take all items out of a space."""
+        count = len(self)
+        spaces = self._spaces[:count]
+        numbers = Numbers(
+            self._segments[:count],
+            spaces,
+            {other: number[:count] for other, number in self._per_space.items()},
+        )
+        rest = from_counts(
+            {other: numbers.of(other) for other in bits_of(spaces) if other != bit}, count
+        )
+        self._segments, self._spaces = rest.segments, rest.spaces
+        self._per_space = dict(rest.per_space)
 
     def lookup(self, ids: Ids) -> Lookup:
         """See Lookup; unknown and deleted items are not found."""
@@ -145,7 +176,9 @@ class ItemDirectory(KeyDirectory):
         fingerprint[found] = self._fingerprint[at]
         attributes[found] = self._attributes[at]
         generation[found] = self._generation[at]
-        return Lookup(found, fingerprint, attributes, generation)
+        spaces = np.zeros(len(positions), np.uint32)
+        spaces[found] = self._spaces[at]
+        return Lookup(found, fingerprint, attributes, generation, spaces)
 
     def has_generation(self, hashes: Hashes, generation: I64) -> Bool:
         """Which of n segment rows belong to what a live item names, bool (n,)."""

@@ -17,13 +17,18 @@ NAMES = (
     "entities-written",
     "items-written",
     "failures-written",
+    "records-written",
+    "space-removed",
     "snapshot-written",
     "rollback-tables-restored",
+    "upgrade-items-widened",
+    "upgrade-tables-written",
     "compaction-started",
     "compaction-rows-purged",
     "compaction-tables-rewritten",
     "compaction-committed",
     "compaction-snapshots-expired",
+    "compaction-tables-dropped",
     "compaction-cleanup",
 )
 """All points, in the order in which a store's life meets them."""

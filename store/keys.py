@@ -1,7 +1,8 @@
 """Which keys the store holds, in memory: ids by hash, in sorted runs.
 
 A batch of new ids is told from known ones without touching a table, at a cost that hardly grows
-with the store. An item takes 65 bytes: 64 + 32 bits of hash, 32 of position, and its facts.
+with the store. An item takes 65 bytes: 64 + 32 bits of hash, 32 of position, and its facts;
+where the numbers of segments differ between spaces, 4 more per space.
 """
 
 from __future__ import annotations
@@ -183,9 +184,15 @@ class Lookup:
     fingerprint              uint64 (n, 2)  its 16 bytes as two little-endian words; 0 if not found
     attributes_fingerprint   uint64 (n, 2)
     generation               int64 (n,)     the commit that last changed its content
+    spaces                   uint32 (n,)    bit i: it has segments in the space of bit i
     """
 
     found: Bool
     fingerprint: U64
     attributes_fingerprint: U64
     generation: I64
+    spaces: U32
+
+    def has(self, bit: int) -> Bool:
+        """Which items have segments in the space of this bit (Reader.space_bit), bool (n,)."""
+        return (self.spaces >> np.uint32(bit) & np.uint32(1)).astype(np.bool_)

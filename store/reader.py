@@ -15,22 +15,28 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from trichord.errors import InvalidInput, NotFound, StoreDamaged
-from trichord.store.directory import ITEM_COLUMNS, EntityDirectory, ItemDirectory, ItemFacts
+from trichord.store.directory import EntityDirectory, ItemDirectory, ItemFacts, item_columns
 from trichord.store.keys import KeyDirectory
+from trichord.store.lacking import lacking_counts, lacking_rows
+from trichord.store.numbers import unpacked
+from trichord.store.records import read_records
 from trichord.store.schema import (
     ENTITIES,
     ITEMS,
+    RECORDS,
+    SPACE_SEGMENTS,
     SPACES,
     attributes_of,
-    segments_table,
+    valid_kind,
 )
 from trichord.store.snapshots import Ledger, Snapshot
-from trichord.store.spaces import StoredSpace, read_spaces
+from trichord.store.spaces import StoredSpace, live_spaces, mask_of, named, read_spaces
 from trichord.store.tables import Tables, is_absent, lance_errors
 from trichord.types import I64, Bool, Modality
 
 BATCH_ROWS = 8192
 _IDS_PER_SCAN = 10_000
+_NUMBERS = ("segments", "spaces", SPACE_SEGMENTS)
 
 
 class LiveItems(KeyDirectory):
@@ -63,11 +69,43 @@ class Reader:
         self._tables = tables
         self._ledger = ledger
         self._open: dict[str, Any] = {}
+        self._spaces: list[StoredSpace] | None = None
 
     def spaces(self) -> list[StoredSpace]:
         """The spaces with the facts of their encoders, in the order in which they were added."""
+        return live_spaces(self.all_spaces())
+
+    def space_bits(self) -> dict[str, int]:
+        """The bit of every space in the masks of items (`Lookup.has`, the column `spaces`)."""
+        return {stored.space.name: stored.bit for stored in self.spaces()}
+
+    def space_bit(self, space: str) -> int:
+        """The bit of one space. Raises NotFound."""
+        return named(self.all_spaces(), space).bit
+
+    def records(self, kind: str) -> dict[str, Any]:
+        """The records of a kind: JSON values by name. Raises InvalidInput for what is no kind."""
+        valid_kind(kind)
+        if RECORDS not in self.snapshot.versions:
+            return {}
         with self._reading():
-            return read_spaces(self.data(SPACES).to_table())
+            return read_records(self.data(RECORDS), kind)
+
+    def lacking(
+        self, space: str, modalities: Sequence[Modality], *, limit: int, after: str = ""
+    ) -> pa.Table:
+        """Live items of the modalities that have no segments in the space: at most `limit`, in the
+        order of item_id, behind the id `after`. Columns item_id, entity_id, modality, uri, text,
+        media_type, content_hash, spaces (the mask), generation. Raises NotFound."""
+        bit, live = self.space_bit(space), mask_of(self.all_spaces())
+        with self._reading():
+            return lacking_rows(self.data(ITEMS), bit, live, modalities, limit, after)
+
+    def lacking_count(self, space: str, modalities: Sequence[Modality]) -> dict[Modality, int]:
+        """How many live items of each modality have no segments in the space."""
+        bit = self.space_bit(space)
+        with self._reading():
+            return lacking_counts(self.data(ITEMS), bit, modalities)
 
     def attribute_types(self) -> dict[str, pa.DataType]:
         """{name: Arrow type} of all attributes of items and entities."""
@@ -107,7 +145,9 @@ class Reader:
     ) -> Iterator[pa.RecordBatch]:
         """Live segments of a space in batches, with `vector` as FixedSizeList<float32>[dim];
         with `since` those written after that revision. Raises NotFound for an unknown space."""
-        data = self._segments(space)
+        table = self._segments_table(space)
+        with self._reading():
+            data = self.data(table)
         live = LiveItems(self._rows(ITEMS, ["item_id", "generation", "deleted"], since))
         if not len(live):
             return
@@ -115,7 +155,7 @@ class Reader:
         if since is not None:
             conditions.append(f"revision > {int(since)}")
         scanner = self._scanner(
-            segments_table(space),
+            table,
             since,
             columns=_with_keys(columns, data.schema),
             filter=" AND ".join(conditions) or None,
@@ -138,21 +178,23 @@ class Reader:
 
     def get_items(self, ids: Sequence[str]) -> pa.Table:
         """Rows of the live items among `ids`, in the order of `ids`."""
-        return self._by_key(ITEMS, "item_id", ids, live=True)
+        return self._by_key(ITEMS, "item_id", ids)
 
     def get_entities(self, ids: Sequence[str]) -> pa.Table:
         """Rows of the live entities among `ids`, in the order of `ids`."""
-        return self._by_key(ENTITIES, "entity_id", ids, live=True)
+        return self._by_key(ENTITIES, "entity_id", ids)
 
     def items_of(self, entity_ids: Sequence[str]) -> pa.Table:
         """Rows of the live items of some entities, ordered by `entity_ids`, then by item_id."""
-        rows = self._by_key(ITEMS, "entity_id", entity_ids, live=True)
+        rows = self._by_key(ITEMS, "entity_id", entity_ids)
         return _ordered(rows, "entity_id", entity_ids, "item_id")
 
     def item_segments(self, space: str, item_ids: Sequence[str]) -> pa.Table:
         """Live segments of some items with their vectors, ordered by `item_ids`, then ordinal."""
-        data = self._segments(space)
-        items = self._by_key(ITEMS, "item_id", item_ids, live=True)
+        table = self._segments_table(space)
+        with self._reading():
+            data = self.data(table)
+        items = self._by_key(ITEMS, "item_id", item_ids)
         rows = self._where(data, "item_id", items["item_id"].to_pylist(), "")
         mask = [
             LiveItems(items).reachable(batch)
@@ -173,16 +215,20 @@ class Reader:
     def data(self, table: str) -> Any:
         """The Lance dataset of a table at this snapshot's version."""
         if table not in self._open:
+            if table not in self.snapshot.versions:
+                raise StoreDamaged(f"snapshot {self.snapshot.id} names no table {table!r}")
             self._open[table] = self._tables.open(table, self.snapshot.versions[table])
         return self._open[table]
 
     def item_directory(self) -> ItemDirectory:
         """Facts of all rows of `items`, deleted ones included."""
         directory = ItemDirectory()
+        live = mask_of(self.all_spaces())
         with self._reading():
-            rows = self.data(ITEMS).to_table(columns=ITEM_COLUMNS).combine_chunks()
+            data = self.data(ITEMS)
+            rows = data.to_table(columns=item_columns(data.schema)).combine_chunks()
         hashes = directory.hash(rows["item_id"])
-        directory.put(hashes, np.full(len(hashes), -1), ItemFacts.from_rows(rows))
+        directory.put(hashes, np.full(len(hashes), -1), ItemFacts.from_rows(rows, live))
         return directory
 
     def entity_directory(self) -> EntityDirectory:
@@ -195,9 +241,27 @@ class Reader:
         directory.put(hashes, np.full(len(hashes), -1), live)
         return directory
 
-    def rows_for_deletion(self, table: str, key: str, ids: Sequence[str]) -> pa.Table:
-        """Rows of `ids`, whether they are live or not, in the order of `ids`."""
-        return self._by_key(table, key, ids, live=False)
+    def whole_rows(self, table: str, key: str, ids: Sequence[str]) -> pa.Table:
+        """Rows of `ids` as they are stored, live or not, in the order of `ids`."""
+        with self._reading():
+            data = self.data(table)
+        return _ordered(self._where(data, key, ids, ""), key, ids, key)
+
+    def rows_of(self, table: str, key: str, ids: Sequence[str]) -> Iterator[pa.RecordBatch]:
+        """Rows of `ids` as they are stored, in batches and in any order."""
+        with self._reading():
+            data = self.data(table)
+        for literals in _literals(ids):
+            with self._reading():
+                batches = data.to_batches(filter=f"{key} IN ({literals})", batch_size=BATCH_ROWS)
+            yield from batches
+
+    def all_spaces(self) -> list[StoredSpace]:
+        """The spaces with those that were removed."""
+        if self._spaces is None:
+            with self._reading():
+                self._spaces = read_spaces(self.data(SPACES).to_table())
+        return self._spaces
 
     @contextmanager
     def _reading(self) -> Iterator[None]:
@@ -213,12 +277,19 @@ class Reader:
                 ) from error
             raise
 
-    def _segments(self, space: str) -> Any:
-        table = segments_table(space)
-        if table not in self.snapshot.versions:
-            raise NotFound(f"the store has no space {space!r}", space=space)
-        with self._reading():
-            return self.data(table)
+    def _segments_table(self, space: str) -> str:
+        return named(self.all_spaces(), space).table
+
+    def _seen(self, rows: pa.Table, wanted: Sequence[str]) -> pa.Table:
+        """Rows of `items` as readers see them: removed spaces are in no mask, `segments` is the
+        number in the first space that there is."""
+        if any(stored.removed for stored in self.all_spaces()):
+            numbers = unpacked(rows, mask_of(self.all_spaces()))
+            seen = {"segments": numbers.segments, "spaces": numbers.spaces.astype(np.int64)}
+            for name in seen.keys() & set(rows.column_names):
+                at = rows.schema.get_field_index(name)
+                rows = rows.set_column(at, rows.schema.field(at), pa.array(seen[name]))
+        return rows.select(list(wanted))
 
     def _rows(self, table: str, columns: Sequence[str] | None, since: int | None) -> pa.Table:
         if since is not None and since < self.snapshot.floor:
@@ -232,12 +303,16 @@ class Reader:
         with self._reading():
             schema = self.data(table).schema
         _check_columns(columns, schema)
-        wanted = None if columns is None else list(columns)
-        scanner = self._scanner(table, since, columns=wanted, filter=condition)
+        wanted = [n for n in schema.names if n != SPACE_SEGMENTS] if columns is None else columns
+        numbered = table == ITEMS and not {"segments", "spaces"}.isdisjoint(wanted)
+        needed = [n for n in _NUMBERS if n in schema.names] if numbered else []
+        read = list(dict.fromkeys([*wanted, *needed]))
+        scanner = self._scanner(table, since, columns=read, filter=condition)
         if scanner is None:
-            return schema.empty_table().select(schema.names if wanted is None else wanted)
+            return schema.empty_table().select(list(wanted))
         with self._reading():
-            return scanner.to_table()
+            rows = scanner.to_table()
+        return self._seen(rows, wanted) if numbered else rows
 
     def _scanner(self, table: str, since: int | None, **options: Any) -> Any:
         """A scanner over the table; with `since` only over files that came after that revision,
@@ -255,19 +330,21 @@ class Reader:
             fresh = [f for f in data.get_fragments() if _files(f) not in known]
             return data.scanner(fragments=fresh, **options) if fresh else None
 
-    def _by_key(self, table: str, key: str, ids: Sequence[str], *, live: bool) -> pa.Table:
+    def _by_key(self, table: str, key: str, ids: Sequence[str]) -> pa.Table:
+        """Live rows."""
         with self._reading():
             data = self.data(table)
-        rows = self._where(data, key, ids, "NOT deleted AND " if live else "")
+        rows = self._where(data, key, ids, "NOT deleted AND ")
+        if table == ITEMS:
+            rows = self._seen(rows, [n for n in rows.column_names if n != SPACE_SEGMENTS])
         return _ordered(rows, key, ids, key)
 
     def _where(self, data: Any, key: str, ids: Sequence[str], condition: str) -> pa.Table:
-        distinct = list(dict.fromkeys(ids))
-        parts = []
         with self._reading():
-            for start in range(0, len(distinct), _IDS_PER_SCAN):
-                literals = ",".join(map(_literal, distinct[start : start + _IDS_PER_SCAN]))
-                parts.append(data.to_table(filter=f"{condition}{key} IN ({literals})"))
+            parts = [
+                data.to_table(filter=f"{condition}{key} IN ({literals})")
+                for literals in _literals(ids)
+            ]
             return pa.concat_tables(parts) if parts else data.schema.empty_table()
 
 
@@ -275,8 +352,12 @@ def _files(fragment: Any) -> tuple[str, ...]:
     return tuple(file.path for file in fragment.metadata.files)
 
 
-def _literal(text: str) -> str:
-    return "'" + text.replace("'", "''") + "'"
+def _literals(ids: Sequence[str]) -> Iterator[str]:
+    """Distinct ids as lists of SQL literals, so many at a time as go into one scan."""
+    distinct = list(dict.fromkeys(ids))
+    for start in range(0, len(distinct), _IDS_PER_SCAN):
+        part = distinct[start : start + _IDS_PER_SCAN]
+        yield ",".join("'" + text.replace("'", "''") + "'" for text in part)
 
 
 def _with_keys(columns: Sequence[str] | None, schema: pa.Schema) -> list[str] | None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import numpy as np
@@ -12,16 +12,18 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from trichord.store.directory import (
-    ITEM_COLUMNS,
     MODALITIES,
     ItemDirectory,
     ItemFacts,
+    item_columns,
     modality_codes,
 )
+from trichord.store.numbers import fits
 from trichord.store.problems import Problem
 from trichord.store.reader import Reader
-from trichord.store.schema import ENTITIES, ITEMS
-from trichord.store.spaces import StoredSpace
+from trichord.store.records import unsound
+from trichord.store.schema import ENTITIES, ITEMS, RECORDS
+from trichord.store.spaces import StoredSpace, mask_of
 from trichord.store.vectors import checksums, matrix, not_unit
 
 _BATCH_ROWS = 8192
@@ -37,9 +39,20 @@ def check_entities(reader: Reader) -> Iterator[Problem]:
     yield from _count(reader, ENTITIES, "entities", live)
 
 
-def check_items(reader: Reader, spaces: int) -> Iterator[Problem]:
-    """Keys stand once; modality, generation, revision and spaces are possible; counts agree."""
-    rows = reader.data(ITEMS).to_table(columns=[*ITEM_COLUMNS, "revision", "content_hash"])
+def check_records(reader: Reader) -> Iterator[Problem]:
+    """Keys stand once, values are JSON, revisions are possible."""
+    rows = reader.data(RECORDS).to_table(columns=["kind", "name", "value", "revision"])
+    keys = pc.binary_join_element_wise(rows["kind"], rows["name"], "/")
+    yield from _duplicates(keys, RECORDS)
+    bad = unsound(rows, reader.snapshot.revision)
+    yield from _bad_rows(RECORDS, keys, bad, "it is no JSON, or its revision is of the future")
+
+
+def check_items(reader: Reader, spaces: Sequence[StoredSpace]) -> Iterator[Problem]:
+    """Keys stand once; modality, generation, revision, spaces and the numbers of segments are
+    possible; counts agree. `spaces` are those of the store, removed ones included."""
+    data = reader.data(ITEMS)
+    rows = data.to_table(columns=[*item_columns(data.schema), "revision", "content_hash"])
     ids = rows["item_id"]
     yield from _duplicates(ids, ITEMS)
     deleted = np.asarray(rows["deleted"].to_numpy(), np.bool_)
@@ -49,9 +62,13 @@ def check_items(reader: Reader, spaces: int) -> Iterator[Problem]:
     possible &= revision <= reader.snapshot.revision
     yield from _bad_rows(ITEMS, ids, modality < 0, "its modality is unknown")
     yield from _bad_rows(ITEMS, ids, ~possible, "its generation or revision is impossible")
-    mask = rows["spaces"].to_numpy()
-    bad = ~deleted & ((mask <= 0) | (mask >> spaces != 0) | (rows["segments"].to_numpy() < 1))
+    mask, number = rows["spaces"].to_numpy(), rows["segments"].to_numpy()
+    unknown = mask & ~sum(1 << stored.bit for stored in spaces) != 0
+    bare = (mask == 0) & (number == 0) & any(stored.removed for stored in spaces)
+    bad = ~deleted & ~bare & ((mask <= 0) | unknown | (number < 1))
     yield from _bad_rows(ITEMS, ids, bad, "it names no space with segments, or an unknown one")
+    strange = ~deleted & ~fits(rows)
+    yield from _bad_rows(ITEMS, ids, strange, "its numbers of segments contradict each other")
     for name in ("fingerprint", "attributes_fingerprint", "content_hash"):
         absent = ~deleted & np.asarray(pc.is_null(rows[name]).to_numpy(), np.bool_)
         yield from _bad_rows(ITEMS, ids, absent, f"its {name} is null")
@@ -61,13 +78,16 @@ def check_items(reader: Reader, spaces: int) -> Iterator[Problem]:
         yield from _count(reader, ITEMS, f"items.{name}", live)
 
 
-def check_segments(reader: Reader, bit: int, stored: StoredSpace, deep: bool) -> Iterator[Problem]:
+def check_segments(
+    reader: Reader, spaces: Sequence[StoredSpace], stored: StoredSpace, deep: bool
+) -> Iterator[Problem]:
     """Every live item of the space has its segments, every segment has an item, an encoder that
     the space names, and (deep) a vector that is what was written."""
     space, table = stored.space, stored.table
-    items = reader.data(ITEMS).to_table(columns=ITEM_COLUMNS).combine_chunks()
+    data = reader.data(ITEMS)
+    items = data.to_table(columns=item_columns(data.schema)).combine_chunks()
     ids = items["item_id"].combine_chunks()
-    facts = ItemFacts.from_rows(items)
+    facts = ItemFacts.from_rows(items, mask_of(spaces))
     directory = ItemDirectory()
     # Of an id that stands twice the first row counts; it was reported already.
     first = np.asarray(pl.Series(values=ids).is_first_distinct())
@@ -98,10 +118,9 @@ def check_segments(reader: Reader, bit: int, stored: StoredSpace, deep: bool) ->
         owners.append(row)
         ordinals.append(batch.column("ordinal").to_numpy())
 
-    expected = ~facts.deleted & ((facts.spaces >> np.uint32(bit)) & np.uint32(1)).astype(np.bool_)
     owner = np.concatenate([np.empty(0, np.int64), *owners])
     number = np.bincount(owner, minlength=len(ids))
-    wrong = np.where(expected, number != facts.segments, number != 0)
+    wrong = number != np.where(facts.deleted, 0, facts.numbers.of(stored.bit))
     yield from _bad_rows(
         table, ids, wrong, "the number of segments is not the item's", kind="missing-segments"
     )

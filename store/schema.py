@@ -9,8 +9,9 @@ import pyarrow as pa
 
 from trichord.errors import InvalidInput, StoreDamaged, StoreTooNew
 
-SCHEMA_VERSION = 1
-"""Rises when a table changes so that an older Trichord would misread it."""
+SCHEMA_VERSION = 2
+"""Rises when a table changes so that an older Trichord would misread it. Version 2 gave items
+`space_segments` and spaces their bits, tables and removal; see `upgrading`."""
 
 VERSION_KEY = "trichord.schema_version"
 METADATA = {VERSION_KEY: str(SCHEMA_VERSION)}
@@ -20,10 +21,14 @@ SEGMENTS_PREFIX = "segments_"
 
 SPACES, ENTITIES, ITEMS = "spaces", "entities", "items"
 FAILURES, SNAPSHOTS = "failures", "snapshots"
+RECORDS = "records"
 FIXED_TABLES = (SPACES, ENTITIES, ITEMS, FAILURES)
 
 TIME = pa.timestamp("us", tz="UTC")
 FINGERPRINT = pa.binary(16)
+
+SPACE_SEGMENTS = "space_segments"
+SPACE_SEGMENTS_TYPE = pa.list_(pa.int32())
 
 # Without a declared key Lance's merge does not notice that two writers insert the same key.
 _PRIMARY_KEY = {"lance-schema:unenforced-primary-key": "true"}
@@ -44,6 +49,10 @@ SPACES_SCHEMA = pa.schema(
         _required("encoders", pa.string()),
         _required("encoder_facts", pa.string()),
         _required("created_timestamp", TIME),
+        # Bit of the mask `items.spaces`; a removed space's is never given to another.
+        _required("bit", pa.int32()),
+        _required("segments_table", pa.string()),
+        _required("removed", pa.bool_()),
     ],
     metadata=METADATA,
 )
@@ -67,14 +76,17 @@ ITEMS_SCHEMA = pa.schema(
         pa.field("content_hash", pa.string()),
         pa.field("fingerprint", FINGERPRINT),
         pa.field("attributes_fingerprint", FINGERPRINT),
+        # In the first of the item's spaces, and in all of them where `space_segments` is null.
         _required("segments", pa.int32()),
-        # Bit i: the item has its segments in the i-th row of `spaces`.
+        # The item has segments in the spaces that have these bits.
         _required("spaces", pa.int64()),
         _required("generation", pa.int64()),
         _required("revision", pa.int64()),
         _required("deleted", pa.bool_()),
         pa.field("event_timestamp", TIME),
         _required("created_timestamp", TIME),
+        # The number of segments per space of `spaces`, lowest bit first, where they differ.
+        pa.field(SPACE_SEGMENTS, SPACE_SEGMENTS_TYPE),
     ],
     metadata=METADATA,
 )
@@ -85,6 +97,17 @@ FAILURES_SCHEMA = pa.schema(
         _required("reason", pa.string()),
         _required("message", pa.string()),
         _required("failed_at", TIME),
+    ],
+    metadata=METADATA,
+)
+RECORDS_SCHEMA = pa.schema(
+    [
+        _key("kind"),
+        _key("name"),
+        # JSON; null in a row that was removed, until compaction.
+        pa.field("value", pa.string()),
+        _required("revision", pa.int64()),
+        _required("created_timestamp", TIME),
     ],
     metadata=METADATA,
 )
@@ -129,17 +152,33 @@ def segments_schema(dim: int) -> pa.Schema:
 
 _SPACE_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,63}")
 _ATTRIBUTE_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,63}")
+_KIND = re.compile(r"[a-z][a-z0-9_-]{0,63}")
 
 
-def segments_table(space: str) -> str:
-    """Name of the table that holds the segments of `space`."""
+def segments_table(space: str, bit: int | None = None) -> str:
+    """Name of the table that holds the segments of `space`; with `bit` the name for a space that
+    takes the name of a removed one, whose table older snapshots still read.
+
+    Raises InvalidInput for what is no name of a space."""
     if not _SPACE_NAME.fullmatch(space):
         raise InvalidInput(
             f"{space!r} is not a name of a space: 1 to 64 letters, digits, '_', '.', '-', "
             "beginning with a letter or a digit",
             space=space,
         )
-    return SEGMENTS_PREFIX + space
+    # No name of a space begins with '_', so that the two forms never meet.
+    return SEGMENTS_PREFIX + (space if bit is None else f"_{bit}_{space}")
+
+
+def valid_kind(kind: str) -> str:
+    """`kind` itself. Raises InvalidInput if it is no name of a kind of records."""
+    if not isinstance(kind, str) or not _KIND.fullmatch(kind):
+        raise InvalidInput(
+            f"{kind!r} is not a kind of records: 1 to 64 small letters, digits, '_', '-', "
+            "beginning with a letter",
+            kind=kind,
+        )
+    return kind
 
 
 def attribute_type(name: str, kind: pa.DataType) -> pa.DataType:

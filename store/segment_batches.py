@@ -11,11 +11,11 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from trichord.errors import EncoderMismatch, InvalidInput, NotFound
+from trichord.errors import EncoderMismatch, InvalidInput
 from trichord.store.columns import commit_columns, present, refuse, strings, with_columns
 from trichord.store.directory import MODALITIES, modality_codes
 from trichord.store.schema import conform, segments_schema
-from trichord.store.spaces import StoredSpace
+from trichord.store.spaces import StoredSpace, named
 from trichord.store.vectors import checksums, column_of, matrix
 from trichord.types import I64
 
@@ -35,9 +35,7 @@ class Pieces:
 
 def tie(name: str, table: pa.Table, spaces: Sequence[StoredSpace], ids: pa.ChunkedArray) -> Pieces:
     """Find every segment's item in the batch, and check that ordinals run 0, 1, 2, … in each."""
-    bit = next((i for i, s in enumerate(spaces) if s.space.name == name), None)
-    if bit is None:
-        raise NotFound(f"the store has no space {name!r}: add it first", space=name)
+    stored = named(spaces, name)
     what = f"segments of space {name!r}"
     owned = strings(table, "item_id", what)
     owner = pc.index_in(owned, value_set=ids)
@@ -54,7 +52,7 @@ def tie(name: str, table: pa.Table, spaces: Sequence[StoredSpace], ids: pa.Chunk
     if not fits.all():
         bad = ids[int(row[np.flatnonzero(~fits)[0]])]
         raise InvalidInput(f"{what}: ordinals of the item {bad} are not 0, 1, 2, …", item_id=bad)
-    return Pieces(spaces[bit], bit, table, row, counts)
+    return Pieces(stored, stored.bit, table, row, counts)
 
 
 def segment_rows(

@@ -11,10 +11,12 @@ from trichord.store.directory import EntityDirectory, ItemDirectory
 from trichord.store.failpoints import reach
 from trichord.store.failures import FailureBook, read_failures
 from trichord.store.reader import Reader
-from trichord.store.schema import FAILURES, ITEMS, SEGMENTS_PREFIX, SNAPSHOTS
+from trichord.store.records import RecordBook
+from trichord.store.schema import FAILURES, ITEMS, RECORDS, SEGMENTS_PREFIX, SNAPSHOTS, SPACES
 from trichord.store.snapshots import Ledger, Snapshot, next_after
-from trichord.store.spaces import StoredSpace
-from trichord.store.tables import SUFFIX, Tables, restore
+from trichord.store.spaces import StoredSpace, live_spaces, read_spaces
+from trichord.store.tables import SUFFIX, Tables, lance_errors, restore
+from trichord.store.upgrading import upgrade
 
 
 class WriterState:
@@ -23,6 +25,7 @@ class WriterState:
     data      {table: dataset at its newest version}
     snapshot  the last snapshot; `publish` makes the next
     commits   snapshots since the last compaction, at least
+    all_spaces   the rows of `spaces`, removed ones included; `spaces` those that there are
     """
 
     def __init__(self, tables: Tables, ledger: Ledger) -> None:
@@ -30,10 +33,11 @@ class WriterState:
         self.ledger = ledger
         self.snapshot: Snapshot = ledger.latest()
         self.data: dict[str, Any] = {}
-        self.spaces: list[StoredSpace] = []
+        self.all_spaces: list[StoredSpace] = []
         self.items = ItemDirectory()
         self.entities = EntityDirectory()
         self.failures = FailureBook([])
+        self.records = RecordBook({})
         self.watch = FileWatch(tables.directory)
         self.commits = 0
 
@@ -53,18 +57,40 @@ class WriterState:
             except NotFound as error:
                 raise StoreDamaged(f"snapshot {last.id} names a lost version: {error}") from error
         self.data = {name: self.data[name] for name in last.versions}
-        for name in self.tables.present() - set(last.versions):
-            if name.startswith(SEGMENTS_PREFIX):
-                self.tables.drop(name)
+        self.drop_strays()
         if restored:
             reach("rollback-tables-restored")
             self.publish(restored, message="rolled back an interrupted write")
+        upgrade(self)
         reader = self.reader()
-        self.spaces = reader.spaces()
+        with lance_errors(f"reading table {SPACES!r}"):
+            self.all_spaces = read_spaces(reader.data(SPACES).to_table())
         self.items = reader.item_directory()
         self.entities = reader.entity_directory()
         self.failures = FailureBook(read_failures(reader.data(FAILURES)))
+        self.records = RecordBook.read(self.data.get(RECORDS))
         self.commits = len(self.data[ITEMS].get_fragments())
+
+    @property
+    def spaces(self) -> list[StoredSpace]:
+        """The spaces that were not removed."""
+        return live_spaces(self.all_spaces)
+
+    def drop_strays(self) -> int:
+        """Remove the tables that no kept snapshot names: of a space or of records whose first
+        commit did not come to its end, and of removed spaces that nobody can read any more. How
+        many there were."""
+        strays = [
+            name
+            for name in self.tables.present() - set(self.snapshot.versions)
+            if name.startswith(SEGMENTS_PREFIX) or name == RECORDS
+        ]
+        if strays:
+            named = {name for snapshot in self.ledger.all() for name in snapshot.versions}
+            strays = [name for name in strays if name not in named]
+        for name in strays:
+            self.tables.drop(name)
+        return len(strays)
 
     @property
     def clean(self) -> bool:

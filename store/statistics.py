@@ -61,7 +61,9 @@ def stats(store: Store) -> StoreStats:
         failures=failures,
         files=files,
         bytes_by_table={
-            name: _bytes(store.path / (name + SUFFIX)) for name in (*snapshot.versions, SNAPSHOTS)
+            # Those of removed spaces too, until a compaction takes them away.
+            name: _bytes(store.path / (name + SUFFIX))
+            for name in sorted({*snapshot.versions, SNAPSHOTS} | store._tables.present())
         },
     )
 

@@ -146,6 +146,10 @@ class Store:
         """
         return Writer(self._tables, self._ledger, owner=owner)
 
+    def records(self, kind: str) -> dict[str, Any]:
+        """The records of a kind in the latest snapshot: JSON values by name."""
+        return self.reader().records(kind)
+
     def failures(self) -> list[IngestFailure]:
         """Inputs that could not be taken and were not resolved since, oldest first."""
         return read_failures(self.reader().data(FAILURES))

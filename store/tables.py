@@ -145,13 +145,20 @@ def append(data: Any, rows: pa.Table) -> Any:
         return lance.write_dataset(batches, data, mode="append", session=session())
 
 
+def append_batches(data: Any, schema: pa.Schema, batches: Iterator[pa.RecordBatch]) -> Any:
+    """The dataset's next version, with rows added that are made while they are written."""
+    with lance_errors(f"writing {_name(data)}"):
+        rows = pa.RecordBatchReader.from_batches(schema, batches)
+        return lance.write_dataset(rows, data, mode="append", session=session())
+
+
 def replace(data: Any, rows: pa.Table) -> Any:
     """The dataset's next version, holding `rows` and nothing else."""
     with lance_errors(f"writing {_name(data)}"):
         return lance.write_dataset(rows, data, mode="overwrite", session=session())
 
 
-def merge(data: Any, key: str, rows: pa.Table, *, updated: int) -> Any:
+def merge(data: Any, key: str | list[str], rows: pa.Table, *, updated: int) -> Any:
     """The dataset's next version, with `rows` put in place of those of the same key, or added.
 
     `key` is the declared, non-nullable primary key and no index is used: any other recipe lets

@@ -9,10 +9,10 @@ from trichord.errors import NotFound, StoreDamaged, StoreTooNew
 from trichord.store.digests import digest
 from trichord.store.problems import Problem
 from trichord.store.reader import Reader
-from trichord.store.rowchecks import check_entities, check_items, check_segments
-from trichord.store.schema import SNAPSHOTS, SPACES
+from trichord.store.rowchecks import check_entities, check_items, check_records, check_segments
+from trichord.store.schema import RECORDS, SNAPSHOTS, SPACES
 from trichord.store.snapshots import Snapshot
-from trichord.store.spaces import StoredSpace, read_spaces
+from trichord.store.spaces import MAX_SPACES, StoredSpace, live_spaces, read_spaces
 from trichord.store.store import Store
 from trichord.store.tables import SUFFIX, lance_errors
 from trichord.types import Encoder
@@ -77,9 +77,11 @@ def _problems(
     spaces: list[StoredSpace] = []
     yield from _guarded(_check_spaces(reader, spaces), SPACES)
     yield from _guarded(check_entities(reader), "entities")
-    yield from _guarded(check_items(reader, len(spaces)), "items")
-    for bit, stored in enumerate(spaces):
-        yield from _guarded(check_segments(reader, bit, stored, deep), stored.table)
+    yield from _guarded(check_items(reader, spaces), "items")
+    if RECORDS in snapshot.versions:
+        yield from _guarded(check_records(reader), RECORDS)
+    for stored in live_spaces(spaces):
+        yield from _guarded(check_segments(reader, spaces, stored, deep), stored.table)
 
 
 def _guarded(problems: Iterator[Problem], table: str) -> Iterator[Problem]:
@@ -135,7 +137,15 @@ def _check_spaces(reader: Reader, spaces: list[StoredSpace]) -> Iterator[Problem
     except (ValueError, KeyError, AttributeError) as error:
         yield Problem("unreadable", SPACES, "", f"a row makes no sense: {error}")
         return
-    for stored in spaces:
+    bits = [stored.bit for stored in spaces]
+    if len(set(bits)) < len(bits) or any(not 0 <= bit < MAX_SPACES for bit in bits):
+        yield Problem("bad-row", SPACES, "", "bits of the spaces are impossible")
+        spaces.clear()
+        return
+    names = [stored.space.name for stored in live_spaces(spaces)]
+    for name in sorted({name for name in names if names.count(name) > 1}):
+        yield Problem("duplicate-key", SPACES, name, "the key stands more than once")
+    for stored in live_spaces(spaces):
         name, frame = stored.space.name, stored.space.frame
         if stored.table not in reader.snapshot.versions:
             yield Problem("missing-table", stored.table, name, "the space has no segments table")

@@ -1,8 +1,8 @@
 """The one writer of a store: the commit protocol.
 
-The order is: segments of generation g, entities, items, failures, then one row in `snapshots` that
-names every table's version. That row is the commit. Whatever is found beyond the last row, after a
-kill or an error, is rolled back before anything else is written.
+The order is: segments of generation g, entities, items, failures, records, then one row in
+`snapshots` that names every table's version. That row is the commit. Whatever is found beyond the
+last row, after a kill or an error, is rolled back before anything else is written.
 """
 
 from __future__ import annotations
@@ -12,31 +12,35 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from types import TracebackType
+from typing import Any
 
 import pyarrow as pa
 
 from trichord.errors import EncoderMismatch, InvalidInput, NotFound, StoreError
 from trichord.store import compaction
-from trichord.store.batches import EntityBatch, ItemBatch, prepare, prepare_entities
-from trichord.store.counts import changed_counts
-from trichord.store.deletion import deleted_entity_rows, deleted_item_rows, joined_rows, unknown_ids
+from trichord.store.additions import Addition, Prepared, prepare_addition, prepare_copy
+from trichord.store.batches import prepare, prepare_entities
+from trichord.store.committing import Change, write
+from trichord.store.counts import without_space
+from trichord.store.deletion import deleted_entity_rows, deleted_item_rows, unknown_ids
 from trichord.store.failpoints import reach
 from trichord.store.keys import Ids, Lookup
 from trichord.store.lease import Lease
+from trichord.store.records import Records, encoded
 from trichord.store.schema import (
     ATTRIBUTE_PREFIX,
     ENTITIES,
-    FAILURES,
     ITEMS,
+    RECORDS,
     SPACES,
     attributes_of,
     new_attributes,
     segments_schema,
 )
 from trichord.store.snapshots import Ledger, Snapshot
-from trichord.store.spaces import Facts, joined, space_rows
+from trichord.store.spaces import Facts, joined, named, space_rows, without
 from trichord.store.state import WriterState
-from trichord.store.tables import Tables, append, lance_errors, merge, replace
+from trichord.store.tables import Tables, lance_errors, replace
 from trichord.types import IngestFailure, Space
 
 COMPACT_AFTER = 64
@@ -98,9 +102,9 @@ class Writer:
         """Make a space known; nothing happens if it is. Encoders for further modalities may be
         added to a known space. Raises EncoderMismatch if it has another frame or encoder."""
         with self._healthy():
-            spaces = joined(self._state.spaces, space, facts or {})
-            table = next(s for s in spaces if s.space.name == space.name).table
-            if spaces == self._state.spaces:
+            spaces = joined(self._state.all_spaces, space, facts or {})
+            table = named(spaces, space.name).table
+            if spaces == self._state.all_spaces:
                 return
             if table not in self._state.data:
                 self._state.data[table] = self._state.tables.create(
@@ -110,7 +114,44 @@ class Writer:
             self._state.data[SPACES] = replace(self._state.data[SPACES], space_rows(spaces))
             reach("space-written")
             self._state.publish([SPACES, table], message=f"space {space.name}")
-            self._state.spaces = spaces
+            self._state.all_spaces = spaces
+
+    def remove_space(
+        self, name: str, *, records: Records | None = None, message: str = ""
+    ) -> Snapshot:
+        """Forget a space with all its vectors. Raises NotFound.
+
+        Its items stay, also those that have no vectors in any other space: they are lacking in
+        all spaces until somebody adds segments. The name may be given to a new space. Readers of
+        older snapshots go on; compaction removes the files once no kept snapshot names them.
+        No item's row is written: who follows changes by revision learns of the removal from the
+        version of the table `spaces`.
+        """
+        with self._healthy():
+            state, now = self._state, datetime.now(UTC)
+            gone = named(state.all_spaces, name)
+            spaces, texts = without(state.all_spaces, name), encoded(records)
+            state.data[SPACES] = replace(state.data[SPACES], space_rows(spaces))
+            del state.data[gone.table]
+            reach("space-removed")
+            touched = [SPACES]
+            recorded = state.records.write(
+                state.data.get(RECORDS), state.tables, texts, self.next_revision, now
+            )
+            if recorded is not None:
+                state.data[RECORDS] = recorded[0]
+                touched.append(RECORDS)
+            state.publish(
+                touched,
+                counts=without_space(state.snapshot.counts, name),
+                revision=None if recorded is None else self.next_revision,
+                message=message or f"removed space {name}",
+            )
+            state.all_spaces = spaces
+            state.items.forget(gone.bit)
+            if recorded is not None:
+                state.records = recorded[1]
+            return state.snapshot
 
     def ensure_attributes(self, types: Mapping[str, pa.DataType]) -> None:
         """Give items and entities a nullable column attr_<name> for every name that has none.
@@ -148,6 +189,7 @@ class Writer:
         deleted_entities: Sequence[str] = (),
         failures: Sequence[IngestFailure] = (),
         resolved_sources: Sequence[str] = (),
+        records: Records | None = None,
         message: str = "",
     ) -> Snapshot:
         """Write a batch of any size as one snapshot; without any change, return the last one.
@@ -156,17 +198,20 @@ class Writer:
                   modality, content_hash, fingerprint and attributes_fingerprint (16 bytes);
                   nullable uri, text, media_type, event_timestamp, attr_<name>. Optional: segments
                   (checked), attributes_only (bool: the content stays, and with it generation and
-                  vectors; segments may be given only in spaces where the item has none yet)
+                  vectors; segments may be given only in spaces where the item has none yet).
+                  Items with new content are in the spaces for which segments are given, no other
         entities  whole rows: entity_id and attr_<name>
         segments  {space: rows}: item_id (in `items`), ordinal 0, 1, 2, …, nullable start_ms,
                   end_ms, start_char, end_char (-1 counts as null), vector as fixed-size list of
-                  float32 with length 1. Optional, checked: modality, encoder
+                  float32 with length 1. Optional, checked: modality, encoder. How many
+                  segments an item has may differ from space to space
         deleted_items, deleted_entities
                   ids of live rows; content and attributes go, the id stays until compaction.
                   Deleting an entity here leaves its items alone: see `delete_entities`
         failures  replace earlier ones of the same source and item
         resolved_sources
                   sources whose earlier failures are forgotten
+        records   see `put_records`
 
         Raises InvalidInput (VectorError, EncoderMismatch) for bad rows, NotFound for unknown
         spaces and ids to delete; then nothing was written.
@@ -194,35 +239,96 @@ class Writer:
             gone_things = deleted_entity_rows(
                 deleted_entities, things, reader, state.entities, revision, now
             )
-            item_batches = [b for b in (written, gone) if b is not None]
-            entity_batches = [b for b in (things, gone_things) if b is not None]
-
-            touched = self._write_segments(pieces)
-            touched += self._write(ENTITIES, "entity_id", entity_batches, "entities-written")
-            touched += self._write(ITEMS, "item_id", item_batches, "items-written")
-            noted = state.failures.write(state.data[FAILURES], failures, resolved_sources)
-            if noted is not None:
-                state.data[FAILURES] = noted[0]
-                touched.append(FAILURES)
-                reach("failures-written")
-            if not touched:
-                return state.snapshot
-            self._check_alone(touched)
-            counts = changed_counts(
-                state.snapshot.counts,
-                [stored.space.name for stored in state.spaces],
-                item_batches,
-                entity_batches,
-                state.entities,
+            change = Change(
+                revision=revision,
+                now=now,
+                items=[b for b in (written, gone) if b is not None],
+                entities=[b for b in (things, gone_things) if b is not None],
+                segments=pieces,
+                failures=failures,
+                resolved_sources=resolved_sources,
+                records=encoded(records),
+                message=message,
             )
-            state.publish(touched, counts=counts, revision=revision, message=message)
-            for batch in item_batches:
-                state.items.put(batch.hashes, batch.positions, batch.facts)
-            for thing in entity_batches:
-                state.entities.put(thing.hashes, thing.positions, thing.live)
-            if noted is not None:
-                state.failures = noted[1]
+            write(state, change)
             return state.snapshot
+
+    def put_records(
+        self, kind: str, records: Mapping[str, Any | None], *, message: str = ""
+    ) -> Snapshot:
+        """Set JSON values by name, in place of older ones; None removes one, if there is one.
+
+        Raises InvalidInput for a bad kind or name, and for a value that is not JSON (NaN counts as
+        not) or takes more than 16 MB (records.MAX_VALUE_BYTES).
+        """
+        return self.commit(records={kind: records}, message=message)
+
+    def add_segments(
+        self,
+        space: str,
+        segments: pa.Table,
+        *,
+        failures: Sequence[IngestFailure] = (),
+        resolved_sources: Sequence[str] = (),
+        records: Records | None = None,
+        message: str = "",
+    ) -> Addition:
+        """Give stored items segments in a further space; content, attributes, generation and times
+        of the items stay as they are.
+
+        `segments` are rows as for `commit`. The optional column `generation` (int64, that of
+        `Lookup` or `Reader.lacking`) says of which content a vector was made. Left out, and named
+        in the answer, are items that are not live, have segments in the space already, or are no
+        longer of that generation. Raises what `commit` raises for bad rows of the others.
+        """
+        with self._healthy():
+            now = datetime.now(UTC)
+            prepared = prepare_addition(self._state, space, segments, self.next_revision, now)
+            return self._add(prepared, now, failures, resolved_sources, records, message)
+
+    def copy_segments(
+        self,
+        source: str,
+        target: str,
+        item_ids: Sequence[str],
+        *,
+        failures: Sequence[IngestFailure] = (),
+        resolved_sources: Sequence[str] = (),
+        records: Records | None = None,
+        message: str = "",
+    ) -> Addition:
+        """Like `add_segments`, with the vectors that the items have in the space `source`.
+
+        Left out are items that are not live, have none there, or have some in `target` already.
+        Raises EncoderMismatch if the frames differ, or the encoders for the modality of any of
+        the items.
+        """
+        with self._healthy():
+            now = datetime.now(UTC)
+            prepared = prepare_copy(self._state, source, target, item_ids, self.next_revision, now)
+            return self._add(prepared, now, failures, resolved_sources, records, message)
+
+    def _add(
+        self,
+        prepared: Prepared,
+        now: datetime,
+        failures: Sequence[IngestFailure],
+        resolved_sources: Sequence[str],
+        records: Records | None,
+        message: str,
+    ) -> Addition:
+        change = Change(
+            revision=self.next_revision,
+            now=now,
+            items=[] if prepared.batch is None else [prepared.batch],
+            segments=prepared.segments,
+            failures=failures,
+            resolved_sources=resolved_sources,
+            records=encoded(records),
+            message=message,
+        )
+        write(self._state, change)
+        return Addition(self._state.snapshot, prepared.items, prepared.skipped)
 
     def delete(self, item_ids: Sequence[str], *, message: str = "") -> Snapshot:
         """Delete items. Raises NotFound naming unknown ids; then nothing is deleted."""
@@ -277,39 +383,3 @@ class Writer:
             except BaseException:
                 self._dirty = True
                 raise
-
-    def _check_alone(self, touched: Sequence[str]) -> None:
-        """Lance would quietly put a commit on top of a stranger's; the lease binds only us."""
-        for name in touched:
-            before, now = self._state.snapshot.versions[name], self._state.data[name].version
-            if now != before + 1:
-                raise StoreError(
-                    f"table {name!r} went from version {before} to {now} in one commit: something "
-                    "else writes to this store without its lease; the commit was undone"
-                )
-
-    def _write_segments(self, pieces: Mapping[str, pa.Table]) -> list[str]:
-        for table, rows in pieces.items():
-            self._state.data[table] = append(self._state.data[table], rows)
-        if pieces:
-            reach("segments-written")
-        return list(pieces)
-
-    def _write(
-        self,
-        table: str,
-        key: str,
-        batches: Sequence[ItemBatch] | Sequence[EntityBatch],
-        point: str,
-    ) -> list[str]:
-        """One version of `table`: appended if all keys are new, merged otherwise."""
-        if not batches:
-            return []
-        rows = joined_rows([batch.rows for batch in batches])
-        updated = sum(batch.updated for batch in batches)
-        if updated:
-            self._state.data[table] = merge(self._state.data[table], key, rows, updated=updated)
-        else:
-            self._state.data[table] = append(self._state.data[table], rows)
-        reach(point)
-        return [table]

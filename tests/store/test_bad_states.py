@@ -26,6 +26,7 @@ from trichord.errors import (
     StoreTooNew,
 )
 from trichord.store import Store, Writer, failpoints, verify
+from trichord.store.schema import SCHEMA_VERSION
 
 ROOT = Path(__file__).parents[2]
 
@@ -104,16 +105,16 @@ def test_a_closed_writer_writes_nothing(store: Store) -> None:
 
 def test_a_ledger_of_a_newer_trichord(store: Store) -> None:
     data = lance.dataset(store.path / "snapshots.lance")
-    data.update_schema_metadata({"trichord.schema_version": "2"})
-    with pytest.raises(StoreTooNew, match="'snapshots' has schema version 2"):
+    data.update_schema_metadata({"trichord.schema_version": str(SCHEMA_VERSION + 1)})
+    with pytest.raises(StoreTooNew, match=f"'snapshots' has schema version {SCHEMA_VERSION + 1}"):
         Store.open(store.path)
 
 
 def test_a_newer_table_that_no_snapshot_names_yet_is_not_rolled_back(store: Store) -> None:
     model = filled(store)
     data = lance.dataset(store.path / "items.lance")
-    data.update_schema_metadata({"trichord.schema_version": "2"})
-    with pytest.raises(StoreTooNew, match="'items' has schema version 2"):
+    data.update_schema_metadata({"trichord.schema_version": str(SCHEMA_VERSION + 1)})
+    with pytest.raises(StoreTooNew, match=f"'items' has schema version {SCHEMA_VERSION + 1}"):
         store.writer()
     assert_equal(Store.open(store.path).reader(), model)
 

@@ -102,6 +102,8 @@ def test_killed_at_every_named_point_the_store_ends_up_as_if_nothing_had_happene
     watcher.start()
     try:
         for name in failpoints.NAMES:
+            if name.startswith("upgrade"):
+                continue  # a store is upgraded once: see test_upgrading
             # Far enough that every point is met again after the last kill.
             revision = Store.open(path).latest().revision if Store.exists(path) else 0
             until = max(until, revision + 6)
@@ -111,7 +113,7 @@ def test_killed_at_every_named_point_the_store_ends_up_as_if_nothing_had_happene
             if Store.exists(path):
                 store = Store.open(path)
                 model = history.state(store.latest().revision)
-                if len(store.spaces()) == 2:
+                if len(store.spaces()) >= 2:
                     assert_equal(store.reader(), model)
                     assert_failures(store, model)
         assert finish(start(path, until)) == 0

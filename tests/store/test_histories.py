@@ -21,11 +21,14 @@ from tests.store.history import (
     commit,
     prepare_store,
     random_step,
+    random_third,
 )
 from trichord.errors import InvalidInput, NotFound
 from trichord.store import Store, compaction, verify
 
-ACTIONS = st.sampled_from(["commit", "commit", "commit", "commit", "compact", "squeeze", "reopen"])
+ACTIONS = st.sampled_from(
+    ["commit", "commit", "commit", "fill", "copy", "remove", "compact", "squeeze", "reopen"]
+)
 
 
 class Follower:
@@ -72,8 +75,17 @@ class Follower:
         assert self.items == {k: i.generation for k, i in model.items.items()}
         assert self.entities == model.entities
         assert self.segments == {
-            (k, n): i.generation for k, i in model.items.items() for n in range(i.segments)
+            (k, n): i.generation
+            for k, i in model.items.items()
+            if "first" in i.spaces
+            for n in range(i.number("first"))
         }
+
+
+def reader_bits(store: Store, model: Model) -> dict[str, int]:
+    bits = store.reader().space_bits()
+    assert bits.keys() >= set(model.spaces)
+    return {name: bits[name] for name in model.spaces}
 
 
 @settings(max_examples=12, deadline=None, suppress_health_check=[HealthCheck.too_slow])
@@ -96,6 +108,8 @@ def check_history(actions: list[str], seed: int) -> None:
         for action in actions:
             if action == "commit":
                 commit(writer, model, random_step(random_, model))
+            elif action in ("fill", "copy", "remove"):
+                commit(writer, model, random_third(random_, model, action))
             elif action == "compact":
                 writer.compact()
             elif action == "squeeze":
@@ -116,6 +130,9 @@ def check_history(actions: list[str], seed: int) -> None:
             keys = [*model.items, "unknown"]
             known = writer.lookup(keys)
             assert known.found.tolist() == [True] * len(model.items) + [False]
+            for name, bit in reader_bits(store, model).items():
+                inside = [name in item.spaces for item in model.items.values()]
+                assert known.has(bit).tolist() == [*inside, False]
             assert known.generation[:-1].tolist() == [i.generation for i in model.items.values()]
             asked = random_.sample(sorted(model.items), min(5, len(model.items)))
             reader = store.reader()
@@ -132,7 +149,8 @@ def check_history(actions: list[str], seed: int) -> None:
             ).to_pylist() == [
                 {"item_id": key, "ordinal": n}
                 for key in asked
-                for n in range(model.items[key].segments)
+                if "first" in model.items[key].spaces
+                for n in range(model.items[key].number("first"))
             ]
             assert [row.tobytes() for row in known.fingerprint[:-1]] == [
                 i.content_fingerprint for i in model.items.values()

@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from trichord.errors import InvalidInput
 from trichord.store.directory import ItemDirectory, ItemFacts, modality_codes, words
 from trichord.store.keys import Hashes, KeyDirectory
+from trichord.store.numbers import Numbers
 
 IDS = st.text(min_size=1, max_size=5)
 
@@ -94,10 +95,9 @@ def test_an_item_takes_about_64_bytes() -> None:
             fingerprint=rng.integers(0, 2**63, (5000, 2)).astype(np.uint64),
             attributes_fingerprint=rng.integers(0, 2**63, (5000, 2)).astype(np.uint64),
             generation=np.full(5000, 3),
-            segments=np.ones(5000, np.int32),
             modality=np.zeros(5000, np.int8),
-            spaces=np.ones(5000, np.uint32),
             deleted=np.zeros(5000, np.bool_),
+            numbers=Numbers(np.ones(5000, np.int32), np.ones(5000, np.uint32)),
         )
         directory.put(directory.hash(ids), np.full(5000, -1), facts)
     # 65 bytes an item, and an eighth of spare room.

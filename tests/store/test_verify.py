@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 
@@ -11,24 +12,42 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from tests.store.history import Model, assert_equal, commit, random_step
+from tests.store.history import (
+    Model,
+    assert_equal,
+    commit,
+    prepare_store,
+    random_step,
+    random_third,
+)
 from trichord.errors import StoreDamaged, TrichordError
 from trichord.store import Store, verify
 from trichord.store.snapshots import Ledger, next_after
 from trichord.store.tables import Tables
 
 
-@pytest.fixture
-def filled(store: Store) -> Store:
+@pytest.fixture(scope="module")
+def sound(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A store with a bit of everything, to be copied."""
     random_, model = random.Random(11), Model()
+    store = Store.create(tmp_path_factory.mktemp("sound") / "store")
     with store.writer() as writer:
+        prepare_store(writer)
         for _ in range(4):
             commit(writer, model, random_step(random_, model))
+        for kind in ("fill", "remove", "fill", "copy"):
+            commit(writer, model, random_third(random_, model, kind))
     assert_equal(store.reader(), model)
     report = verify(store)
     assert report.ok and report.files > 5 and report.snapshot == store.latest().id
     report.require_sound()
-    return store
+    return store.path
+
+
+@pytest.fixture
+def filled(sound: Path, tmp_path: Path) -> Store:
+    shutil.copytree(sound, tmp_path / "filled")
+    return Store.open(tmp_path / "filled")
 
 
 def kinds(store: Store, **options: bool) -> set[str]:
@@ -39,8 +58,11 @@ def data_files(store: Store, table: str) -> list[Path]:
     return sorted((store.path / f"{table}.lance" / "data").iterdir())
 
 
-@pytest.mark.parametrize("table", ["items", "entities", "spaces", "segments_first"])
-@pytest.mark.parametrize("place", [0.0, 0.3, 0.6, 0.999])
+@pytest.mark.parametrize(
+    ("table", "place"),
+    [(t, p) for t in ("items", "segments_first") for p in (0.0, 0.3, 0.6, 0.999)]
+    + [(t, p) for t in ("entities", "spaces", "records", "segments__3_third") for p in (0.1, 0.7)],
+)
 def test_a_flipped_byte_in_a_data_file(filled: Store, table: str, place: float) -> None:
     version = filled.latest().versions[table]
     tracked = lance.dataset(filled.path / f"{table}.lance", version=version).tracked_files(
@@ -103,7 +125,7 @@ def rewritten(store: Store, table: str, change: Change) -> set[str]:
     after = lance.write_dataset(rows, data.uri, schema=data.schema, mode="overwrite")
     snapshot = next_after(last, versions={**last.versions, table: after.version})
     Ledger(Tables(store.path)).append(snapshot, {})
-    # The new file is in no record; what is asked here is what else is found.
+    # The digest of the new file is not recorded; what is asked here is what else is found.
     assert "unrecorded-file" in kinds(store)
     return kinds(store) - {"unrecorded-file"}
 
@@ -207,6 +229,84 @@ def test_a_space_row_that_makes_no_sense(filled: Store) -> None:
         return column(rows, "frame", set_first("nonsense"))
 
     assert "unreadable" in rewritten(filled, "spaces", spoil)
+
+
+def apart_first(rows: pa.Table) -> pa.Table:
+    """Rows of items, those whose numbers differ between spaces in front."""
+    order = np.argsort(np.asarray(rows["space_segments"].is_null()), kind="stable")
+    rows = rows.take(pa.array(order))
+    assert rows["space_segments"][0].is_valid
+    return rows
+
+
+@pytest.mark.parametrize(
+    ("numbers", "found"),
+    [
+        (lambda old: [], {"bad-row"}),
+        (lambda old: [*old, 1], {"bad-row"}),
+        (lambda old: [old[0] + 1, *old[1:]], {"bad-row", "missing-segments"}),
+        (lambda old: [*old[:-1], -3], {"bad-row", "missing-segments"}),
+        (lambda old: [*old[:-1], old[-1] + 1], {"missing-segments"}),
+        (lambda old: None, {"missing-segments"}),
+    ],
+)
+def test_numbers_of_segments_that_are_not_those_of_the_spaces(
+    filled: Store, numbers: Callable[[list[int]], list[int] | None], found: set[str]
+) -> None:
+    def spoil(rows: pa.Table) -> pa.Table:
+        rows = apart_first(rows)
+        return column(
+            rows,
+            "space_segments",
+            lambda values: values.__setitem__(0, numbers(values[0])),  # type: ignore[arg-type]
+        )
+
+    assert rewritten(filled, "items", spoil) >= found
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "kind"),
+    [("bit", 77, "bad-row"), ("segments_table", "x", "missing-table")],
+)
+def test_spaces_whose_bits_or_tables_are_impossible(
+    filled: Store, name: str, value: object, kind: str
+) -> None:
+    assert kind in rewritten(filled, "spaces", lambda rows: column(rows, name, set_first(value)))
+
+
+def test_a_removed_space_that_is_back(filled: Store) -> None:
+    found = rewritten(
+        filled,
+        "spaces",
+        lambda rows: column(rows, "removed", lambda v: v.__setitem__(slice(None), [False] * 4)),
+    )
+    assert {"duplicate-key", "missing-table"} <= found
+
+
+def test_an_item_without_vectors_where_no_space_was_removed(store: Store) -> None:
+    random_, model = random.Random(11), Model()
+    with store.writer() as writer:
+        commit(writer, model, random_step(random_, model))
+
+    def spoil(rows: pa.Table) -> pa.Table:
+        for name, value in (("spaces", 0), ("segments", 0), ("space_segments", None)):
+            rows = column(rows, name, set_first(value))
+        return rows
+
+    assert "bad-row" in rewritten(store, "items", spoil)
+
+
+@pytest.mark.parametrize(
+    ("kind", "change"),
+    [
+        ("duplicate-key", lambda rows: pa.concat_tables([rows, rows.slice(0, 1)])),
+        ("bad-row", lambda rows: column(rows, "value", set_first("{"))),
+        ("bad-row", lambda rows: column(rows, "value", set_first("null"))),
+        ("bad-row", lambda rows: column(rows, "revision", set_first(10**6))),
+    ],
+)
+def test_changed_records(filled: Store, kind: str, change: Change) -> None:
+    assert rewritten(filled, "records", change) == {kind}
 
 
 def test_shallow_verify_reads_no_vectors_and_problems_are_limited(filled: Store) -> None:

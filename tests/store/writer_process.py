@@ -25,6 +25,7 @@ from tests.store.history import (
     commit,
     prepare_store,
     random_step,
+    random_third,
 )
 from trichord.store import Store
 from trichord.store.failpoints import set_hook
@@ -51,7 +52,10 @@ class History:
             model = self._states[-1].copy()
             number = len(self._steps)
             step = random_step(random.Random(f"{self._seed}/{number}"), model)
-            if number % 4 == 1:
+            kind = {2: "fill", 3: "copy", 4: "remove"}.get(number % 6)
+            if kind is not None:
+                step = random_third(random.Random(f"{self._seed}/{number}"), model, kind)
+            if number % 6 == 1:
                 broken = IngestFailure(f"file-{number}", None, "MEDIA", "broken", FAILED_AT)
                 step = replace(step, failures=[*step.failures, broken])
             model.apply(step)
