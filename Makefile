@@ -12,6 +12,7 @@ demo: setup
 	@$(PYTHON) -m trichord demo $(if $(MEDIA),--media "$(MEDIA)")
 
 test: setup
+	@scripts/laion-clap
 	@scripts/check
 	@$(PYTHON) -m pytest $(PYTEST)
 

@@ -15,7 +15,7 @@ os.environ["HF_HUB_OFFLINE"] = "1"
 os.environ["TRANSFORMERS_OFFLINE"] = "1"
 os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
 
-BARE = ("embedders", "store", "index", "catalog", "server", "proto")
+BARE = ("embedders", "store", "index", "catalog", "evaluation", "server", "proto")
 
 
 def _stays_here(address: object) -> bool:
