@@ -18,10 +18,10 @@ class Runtime:
     """Where and how models run; nothing of it belongs to an encoder's identity.
 
     `device`: "auto" (a GPU if there is one), "cpu", "cuda", "cuda:1", "mps". `precision` of the
-    weights: "fp32", "bf16", "fp16", or "auto": on a CPU the faster of fp32 and bf16 as measured when
-    a tower is loaded, on a GPU bf16 where it has it. `batch`: segments per forward pass; None takes
-    each family's own. `offline`: never ask a model hub. `cache`: folder of downloaded weights; None
-    is the hub library's own.
+    weights: "fp32", "bf16", "fp16", or "auto": on a CPU the faster of fp32 and bf16 as measured
+    when a tower is loaded, on a GPU bf16 where it has it. `batch`: segments per forward pass; None
+    takes each family's own. `offline`: never ask a model hub. `cache`: folder of downloaded
+    weights; None is the hub library's own.
     """
 
     device: str = "auto"

@@ -4,12 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
+from trichord.embedders.backend import Runtime
 from trichord.errors import ModelError, NotFound
 from trichord.types import Embedder, Encoder, Frame, Modality, Space
 
+if TYPE_CHECKING:
+    from trichord.embedders.registry import Registry
+
 SPACES = ("pocket",)
+"""The bundled ones."""
+
+_RUNTIME = Runtime()
 
 
 class JointSpace(Protocol):
@@ -41,16 +48,32 @@ class JointSpace(Protocol):
     def embedder(self, modality: Modality) -> Embedder: ...
 
 
-def open_space(name: str) -> JointSpace:
-    """The bundled space of that name; its models load when something is first embedded.
+def open_space(
+    name: str, registry: Registry | None = None, runtime: Runtime = _RUNTIME
+) -> JointSpace:
+    """The space of that name: a bundled one, or one of `registry`; its models load when something
+    is first embedded.
 
-    Raises NotFound for an unknown name, ModelError when weights are missing or damaged.
+    Raises NotFound for an unknown name, ModelError when weights are missing or damaged,
+    EncoderMismatch when a registered space is no longer what it was.
     """
     if name == "pocket":
         from trichord.embedders.pocket.space import load
 
         return load()
-    raise NotFound(f"there is no space {name!r}; known: {', '.join(SPACES)}", space=name)
+    registered = [] if registry is None else registry.names()
+    if registry is not None and name in registered:
+        return registry.open(name, runtime)
+    raise NotFound(
+        f"there is no space {name!r}; known: {', '.join([*SPACES, *registered])}"
+        " (trichord space list; trichord space add)",
+        space=name,
+    )
+
+
+def opener(registry: Registry | None, runtime: Runtime = _RUNTIME) -> Callable[[str], JointSpace]:
+    """`open_space` with all but the name given. What is registered later is found too."""
+    return lambda name: open_space(name, registry, runtime)
 
 
 @dataclass(frozen=True)

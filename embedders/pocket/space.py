@@ -6,6 +6,7 @@ import threading
 from functools import cached_property
 from pathlib import Path
 
+from trichord.embedders.backend import Runtime
 from trichord.embedders.pocket import identity, preprocessing, text, weights
 from trichord.types import Embedder, Encoder, Frame, Modality, Space
 
@@ -18,6 +19,7 @@ class PocketSpace:
     """
 
     name = "pocket"
+    runtime = Runtime(device="cpu")
     frame: Frame = text.FRAME
     audio_rate = preprocessing.RATE
     audio_window_ms = preprocessing.WINDOW_MS

@@ -1,0 +1,1 @@
+"""Definitions of joint spaces that come with Trichord, one TOML file each."""
