@@ -18,6 +18,7 @@ NAMES = {
     "growth": "one batch, the writer and the view at 200 k and at 2 M rows",
     "cold-start": "from process start to the first answer, beside np.load",
     "search": "where the time of one search in process goes",
+    "embedding": "files through decoders and models into the store, beside the bare models",
     "grpc-search": "one search over gRPC beside an empty call and the search in process",
 }
 

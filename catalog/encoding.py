@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import threading
 from collections import OrderedDict
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Generator, Iterable, Iterator, Mapping, Sequence
+from contextlib import closing
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
 
+from trichord.catalog.decoding import Came, ahead, in_turn
 from trichord.embedders.media.limits import DEFAULT_LIMITS, Limits
 from trichord.embedders.media.pieces import Cutting, pieces
 from trichord.embedders.media.sniff import HEAD_BYTES, MediaType, sniff
@@ -18,8 +20,16 @@ from trichord.embedders.spaces import JointSpace
 from trichord.errors import InvalidInput, MediaError, ModelError, TrichordError, VectorError
 from trichord.types import F32, Decoded, Modality, Piece, Role, Span, Waveform
 
-BATCH = {Modality.AUDIO: 16, Modality.IMAGE: 64, Modality.TEXT: 64}
-"""Segments per call of an embedder: enough to fill two cores, little enough to bound memory."""
+BATCH = {Modality.AUDIO: 16, Modality.IMAGE: 64, Modality.TEXT: 512}
+"""Segments per call of an embedder that does not say how many it likes (`batch`): enough to fill
+two cores and for texts to find others of their length, little enough to bound memory."""
+
+FIRST_BATCH = 16
+"""A model starts when this many segments are decoded; each of its calls takes twice as many as the
+one before until its batch is full."""
+
+TEXTS_TOGETHER = 32
+"""Texts that one thread cuts at a time: handing over each by itself would take as long as that."""
 
 TEXT_QUERIES_CACHED = 10_000
 
@@ -72,12 +82,14 @@ class ContentEncoder:
         joint = self.joint
         if self._cutting is None:
             has_text = Modality.TEXT in joint.encoders
+            side: int | None = getattr(joint, "image_side", None)
             self._cutting = Cutting(
                 audio_rate=joint.audio_rate,
                 audio_window_ms=joint.audio_window_ms,
                 audio_hop_ms=joint.audio_hop_ms,
                 audio_min_ms=min(1_000, joint.audio_window_ms),
-                image_longest=1_024,
+                image_longest=None if side else 1_024,
+                image_side=side,
                 text_chunk_tokens=joint.text_chunk_tokens,
                 text_overlap_tokens=joint.text_overlap_tokens,
                 token_offsets=joint.token_offsets if has_text else None,
@@ -93,16 +105,23 @@ class ContentEncoder:
     def encode(self, contents: Sequence[Content], role: Role = Role.DOCUMENT) -> list[Segments]:
         """Segments of every content, in order; an error concerns its own content only.
 
-        Content is decoded as it goes, so memory holds a batch of segments per modality.
+        Content is decoded in threads while the models work (see `decoding.ahead`), so memory holds
+        what waits there and a batch of segments per modality.
         """
         results = [Segments() for _ in contents]
         pending: dict[Modality, list[tuple[int, Piece]]] = {m: [] for m in Modality}
-        for position, piece in self._cut(contents, results):
-            modality = contents[position].media.modality
-            waiting = pending[modality]
-            waiting.append((position, piece))
-            if len(waiting) >= BATCH[modality]:
-                self._embed(modality, waiting, results, role)
+        enough: dict[Modality, int] = {}
+        with closing(self._decoded(contents, results)) as decoded:
+            for position, came in decoded:
+                if isinstance(came, TrichordError):
+                    results[position].error = came
+                    continue
+                modality = contents[position].media.modality
+                waiting = pending[modality]
+                waiting.append((position, came))
+                if len(waiting) >= enough.setdefault(modality, self._first_batch(modality)):
+                    self._embed(modality, waiting, results, role)
+                    enough[modality] = min(2 * enough[modality], self._batch(modality))
         for modality, waiting in pending.items():
             self._embed(modality, waiting, results, role)
         for result in results:
@@ -110,21 +129,36 @@ class ContentEncoder:
                 result.error = MediaError("there is nothing in it to embed")
         return results
 
-    def _cut(
+    def _decoded(
         self, contents: Sequence[Content], results: Sequence[Segments]
-    ) -> Iterator[tuple[int, Piece]]:
-        for position, content in enumerate(contents):
-            try:
-                if content.media.modality not in self.joint.encoders:
-                    raise InvalidInput(
-                        f"the space {self.joint.name!r} has no encoder for {content.media.modality}"
-                    )
-                cut = pieces(content.media, content.source, self.cutting, self.limits)
-                results[position].text = cut.text
-                for piece in cut.pieces:
-                    yield position, piece
-            except TrichordError as error:
-                results[position].error = error
+    ) -> Generator[Came, None, None]:
+        def cut(position: int) -> Iterator[Piece]:
+            content = contents[position]
+            if content.media.modality not in self.joint.encoders:
+                raise InvalidInput(
+                    f"the space {self.joint.name!r} has no encoder for {content.media.modality}"
+                )
+            found = pieces(content.media, content.source, self.cutting, self.limits)
+            results[position].text = found.text
+            yield from found.pieces
+
+        groups = _groups(contents)
+        # One text or picture is decoded sooner than a thread has started.
+        alone = len(groups) < 2 and all(c.media.modality is not Modality.AUDIO for c in contents)
+        return in_turn(range(len(contents)), cut) if alone else ahead(groups, cut)
+
+    def _batch(self, modality: Modality) -> int:
+        """Segments per call of the modality's embedder."""
+        try:
+            wanted = getattr(self.joint.embedder(modality), "batch", None)
+        except TrichordError:  # said when the segments are to be embedded
+            wanted = None
+        return wanted if isinstance(wanted, int) and wanted > 0 else BATCH[modality]
+
+    def _first_batch(self, modality: Modality) -> int:
+        batch = self._batch(modality)
+        # Cutting texts takes no time: sorting many by length gains more than starting at once.
+        return batch if modality is Modality.TEXT else min(FIRST_BATCH, batch)
 
     def _embed(
         self,
@@ -197,6 +231,20 @@ class ContentEncoder:
                 self._texts[content.source, role] = vector
                 while len(self._texts) > TEXT_QUERIES_CACHED:
                     self._texts.popitem(last=False)
+
+
+def _groups(contents: Sequence[Content]) -> list[list[int]]:
+    """Positions that one thread decodes in one go: runs of texts, and every other content alone."""
+    groups: list[list[int]] = []
+    texts = False
+    for position, content in enumerate(contents):
+        is_text = content.media.modality is Modality.TEXT
+        if is_text and texts and len(groups[-1]) < TEXTS_TOGETHER:
+            groups[-1].append(position)
+        else:
+            groups.append([position])
+        texts = is_text
+    return groups
 
 
 def mean_direction(vectors: Iterable[F32]) -> F32:

@@ -36,11 +36,14 @@ class NativeAudio:
 
     While and after reading: `frames` read, `nonfinite` and `overshoots` samples that were
     repaired, `truncated` if the sound broke off before the end that it claims. A context manager.
+    `unit` frames are decoded at a time: only of a sound that does not break off may it differ from
+    UNIT_FRAMES, see there.
     Raises `MediaError` if the bytes are no supported sound or its header is absurd.
     """
 
-    def __init__(self, source: Source, limits: Limits) -> None:
+    def __init__(self, source: Source, limits: Limits, unit: int = UNIT_FRAMES) -> None:
         self._limits = limits
+        self._unit = unit
         self._stream = _Stream(open_source(source, limits))
         self.frames = self.nonfinite = self.overshoots = 0
         try:
@@ -76,7 +79,7 @@ class NativeAudio:
             )
 
     def blocks(self) -> Iterator[F32]:
-        """Fresh float32 (n, channels) arrays, 1 <= n <= UNIT_FRAMES, all within [-1, 1].
+        """Fresh float32 (n, channels) arrays, 1 <= n <= unit, all within [-1, 1].
 
         Raises `MediaError` once the sound exceeds `max_audio_seconds`, and at a break if
         `accept_truncated_audio` is off.
@@ -92,20 +95,22 @@ class NativeAudio:
             self._repair(block)
             yield block
         # Counts in the headers of compressed sound are estimates: a tenth of a second is no break.
-        self.truncated |= self.frames + self.rate // 10 < self._claimed()
+        self.truncated |= self.frames + self.rate // 10 < self.claimed
         if self.truncated and not self._limits.accept_truncated_audio:
             raise MediaError(
                 f"the sound breaks off after {self.frames / self.rate:.3f} s"
                 " (accept_truncated_audio is off)"
             )
 
-    def _claimed(self) -> int:
+    @property
+    def claimed(self) -> int:
+        """Frames by the header, which may lie; 0 if it does not know."""
         # Unknown lengths are written as zero or as a number that no file can hold.
         frames = int(self._file.frames)
         return frames if frames < 1 << 40 else 0
 
     def _read(self) -> F32 | None:
-        block = np.empty((UNIT_FRAMES, self.channels), np.float32)
+        block = np.empty((self._unit, self.channels), np.float32)
         try:
             block = self._file.read(out=block)
         except (sf.LibsndfileError, RuntimeError):
@@ -167,9 +172,11 @@ class _Stream:
             return b""
 
     def readinto(self, buffer: Any) -> int:
-        data = self.read(len(buffer))
-        buffer[: len(data)] = data
-        return len(data)
+        try:
+            return int(self._inner.readinto(buffer))  # type: ignore[attr-defined]
+        except OSError as error:
+            self.failure = error
+            return 0
 
     def seek(self, offset: int, whence: int = 0) -> int:
         base = {1: self.tell(), 2: self._size}.get(whence, 0)

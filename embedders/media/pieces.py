@@ -24,7 +24,8 @@ class Cutting:
     """How content is decoded and cut for one space; the modalities that it lacks stay unused.
 
     Sound: mono at `audio_rate` Hz in windows (see `windows`). Pictures: reduced to
-    `image_longest` pixels, None for as they are. Text: chunks by the tokens of `token_offsets`
+    `image_longest` pixels, or to what a tower that sees `image_side` pixels squared needs, None
+    for as they are (see `decode_image`). Text: chunks by the tokens of `token_offsets`
     (see `text_pieces`), which may be None where no text is taken.
     """
 
@@ -33,6 +34,7 @@ class Cutting:
     audio_hop_ms: int = 10_000
     audio_min_ms: int = 1_000
     image_longest: int | None = None
+    image_side: int | None = None
     text_chunk_tokens: int = 200
     text_overlap_tokens: int = 32
     text_passage_ms: int = PASSAGE_MS
@@ -67,7 +69,8 @@ def pieces(
     if isinstance(source, str):
         raise MediaError(f"a str is text and no {media.modality}: give bytes or a Path")
     if media.modality is Modality.IMAGE:
-        picture = decode_image(read_all(source, limits), limits, longest=cutting.image_longest)
+        data = read_all(source, limits)
+        picture = decode_image(data, limits, longest=cutting.image_longest, side=cutting.image_side)
         return Cut(iter((Piece(picture, Span()),)))
     surveyed = survey(source, limits)
     sound = windows(

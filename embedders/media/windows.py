@@ -53,10 +53,16 @@ def _cut(
     held = np.zeros(0, np.float32)  # the samples from position `base` on, as far as they are known
     base = begin = count = covered = 0  # window `count` starts at `begin`; all before is `covered`
     for block in blocks:
-        held = np.concatenate([held, block])
+        held = np.concatenate([held, block]) if len(held) else block
         while base + len(held) >= begin + size:
-            window = held[begin - base : begin - base + size].copy()
-            yield _piece(window, rate, count * hop_ms, window_ms)
+            window = held[begin - base : begin - base + size]
+            # A copy, so that a window does not keep a whole sound in memory.
+            yield _piece(
+                window if len(window) == len(held) else window.copy(),
+                rate,
+                count * hop_ms,
+                window_ms,
+            )
             covered = begin + size
             count += 1
             begin = count * hop_ms * rate // 1000

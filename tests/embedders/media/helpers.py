@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import io
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
+import pytest
 import soundfile as sf
 from PIL import Image
 
+from trichord.embedders.media import audio
 from trichord.types import F32, Rgb
 
 SOUND_FORMATS = {
@@ -55,3 +58,17 @@ def gradient(height: int = 48, width: int = 64) -> Rgb:
         (rows + columns) * 255 // max(height + width - 2, 1),
     )
     return np.stack(channels, -1).astype(np.uint8)
+
+
+def kept_and_streamed() -> Any:
+    """A fixture for a module: all its tests with short sounds kept in memory, and with none."""
+
+    @pytest.fixture(
+        autouse=True, scope="module", params=[audio.HELD_BYTES, 0], ids=["kept", "streamed"]
+    )
+    def held_bytes(request: pytest.FixtureRequest) -> Iterator[None]:
+        with pytest.MonkeyPatch.context() as patched:
+            patched.setattr(audio, "HELD_BYTES", request.param)
+            yield
+
+    return held_bytes

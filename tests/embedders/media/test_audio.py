@@ -17,7 +17,9 @@ from trichord.embedders.media.limits import Limits
 from trichord.errors import InvalidInput, MediaError
 from trichord.types import F32
 
-from .helpers import SOUND_FORMATS, noise, picture, sound, tone
+from .helpers import SOUND_FORMATS, kept_and_streamed, noise, picture, sound, tone
+
+held_bytes = kept_and_streamed()
 
 
 def joined(data: bytes | Path, rate: int, block_frames: int = 65536) -> F32:

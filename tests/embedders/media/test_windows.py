@@ -14,7 +14,9 @@ from trichord.embedders.media.windows import windows
 from trichord.errors import InvalidInput, MediaError
 from trichord.types import Span, Waveform
 
-from .helpers import noise, sound
+from .helpers import kept_and_streamed, noise, sound
+
+held_bytes = kept_and_streamed()
 
 
 def spans(data: bytes, window: int, hop: int, least: int = 0) -> list[tuple[int, int]]:
