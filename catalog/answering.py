@@ -12,11 +12,15 @@ from trichord.hits import Hits
 from trichord.types import F32, I64, Space
 
 if TYPE_CHECKING:
+    from trichord.catalog.meaning import Meaning
     from trichord.catalog.searching import Ranked
 
 
-def hits_of(view: View, space: Space, page: Sequence[Ranked], names: Sequence[str]) -> Hits:
+def hits_of(
+    view: View, space: Space, page: Sequence[Ranked], names: Sequence[str], meaning: Meaning
+) -> Hits:
     """The page as columns, with the attributes `names`."""
+    significances, probabilities = meaning.columns(page)
     items = np.array([one.leg.rows.item[one.rows[0]] for one in page], np.int64)
     counts = [len(one.rows) for one in page]
     values = view.items.values
@@ -31,7 +35,8 @@ def hits_of(view: View, space: Space, page: Sequence[Ranked], names: Sequence[st
         entity_ids=values("entity_id", items),
         modalities=values("modality", items),
         scores=np.array([one.scores[0] for one in page], np.float32),
-        significances=np.full(len(page), np.nan, np.float32),
+        significances=significances,
+        probabilities=probabilities,
         segment_offsets=np.concatenate([[0], np.cumsum(counts, dtype=np.int64)]).astype(np.int64),
         segment_ordinals=np.concatenate([np.zeros(0, np.int64), *ordinals]),
         segment_scores=np.concatenate([np.zeros(0, np.float32), *scores]).astype(np.float32),
@@ -42,4 +47,5 @@ def hits_of(view: View, space: Space, page: Sequence[Ranked], names: Sequence[st
         attributes=attributes,
         space=space.name,
         snapshot=view.snapshot.id,
+        frame=space.frame.id,
     )

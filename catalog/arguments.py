@@ -4,9 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from trichord.embedders.spaces import SPACES, JointSpace, open_space
-from trichord.errors import InvalidInput, NotFound
-from trichord.types import Group, Space
+from trichord.catalog.aliases import KIND, Alias, read, resolved
+from trichord.catalog.models import Models
+from trichord.embedders.spaces import SPACES, JointSpace
+from trichord.errors import InvalidInput, NotFound, TrichordError
+from trichord.store import Store
+from trichord.types import Group
 
 DEFAULT_SPACE = "pocket"
 
@@ -27,20 +30,28 @@ def as_ids(given: str | Sequence[str]) -> list[str]:
     return ids
 
 
-def space_to_open(
-    space: str | JointSpace | None, stored: Sequence[Space]
-) -> tuple[JointSpace | None, str]:
-    """The space that embeds, None if it is not known here, and the default space's name.
+def default_space(space: str | JointSpace | None, store: Store | None, models: Models) -> str:
+    """The name of the space that is meant by default, as long as no alias says otherwise.
 
-    Raises NotFound for a name that neither the store nor this program knows.
+    Raises NotFound for a name that neither the store nor this program knows, and in a store that
+    lacks the space what opening it raises.
     """
     if not (space is None or isinstance(space, str)):
-        return space, space.name
-    names = [one.name for one in stored]
-    name = space or (names[0] if names else DEFAULT_SPACE)
-    if name in SPACES:
-        return open_space(name), name
+        models.add(space)
+        return space.name
+    names: list[str] = []
+    pointing: dict[str, Alias] = {}
+    if store is not None:
+        reader = store.reader()
+        names = [one.space.name for one in reader.spaces()]
+        pointing = read(reader.records(KIND))
+    first = names[0] if names else DEFAULT_SPACE
+    name = resolved(space, pointing, first) if space else first
     if name not in names:
-        known = ", ".join(dict.fromkeys([*names, *SPACES]))
-        raise NotFound(f"there is no space {name!r}; there are {known}", space=name)
-    return None, name
+        found = models.find(name)
+        if isinstance(found, NotFound):
+            known = ", ".join(dict.fromkeys([*names, *pointing, *SPACES]))
+            raise NotFound(f"there is no space {name!r}; there are {known}", space=name)
+        if isinstance(found, TrichordError):
+            raise found
+    return name

@@ -31,18 +31,25 @@ Segments = dict[int, tuple[F32, I64]]
 
 @dataclass
 class Direction:
-    """One query, ready: `vector` float32 (dim,), `left_out` rows of the item table."""
+    """One query, ready: `vector` float32 (dim,), `left_out` rows of the item table; `modality` of
+    what asks, None for a vector, an entity or a combination."""
 
     vector: F32
     left_out: list[int] = field(default_factory=list)
+    modality: Modality | None = None
 
 
 class Asker:
-    """Resolves queries against one view. `encoder` is None, or of other encoders than the space's,
-    when this process cannot embed for the space: then stored things and vectors can still ask."""
+    """Resolves queries against one view. `encoder` is None, or why there is none, or of other
+    encoders than the space's, when this process cannot embed for the space: then stored things and
+    vectors can still ask."""
 
     def __init__(
-        self, view: View, space: Space, encoder: ContentEncoder | None, visible: Bool | None
+        self,
+        view: View,
+        space: Space,
+        encoder: ContentEncoder | TrichordError | None,
+        visible: Bool | None,
     ) -> None:
         self._view = view
         self._space = space
@@ -63,11 +70,10 @@ class Asker:
                 continue
             directions = [part for part in parts if isinstance(part, Direction)]
             try:
-                vector = (
-                    directions[0].vector
-                    if len(directions) == 1 and query.terms[0].weight == 1.0
-                    else _combined([term.weight for term in query.terms], directions)
-                )
+                if len(directions) == 1 and query.terms[0].weight > 0:
+                    answers.append(directions[0])
+                    continue
+                vector = _combined([term.weight for term in query.terms], directions)
                 left_out = [row for part in directions for row in part.left_out]
                 answers.append(Direction(vector, left_out))
             except TrichordError as error:
@@ -88,6 +94,7 @@ class Asker:
                 match asked:
                     case Vector():
                         frame = self._space.frame
+                        _check_frame(asked, self._space)
                         answers[position] = Direction(unit(asked.values, frame.dim, frame.id))
                     case Text() | Image() | Audio():
                         contents.append((position, self._content(asked)))
@@ -98,11 +105,13 @@ class Asker:
                         answers[position] = self._item(asked, segments)
             except TrichordError as error:
                 answers[position] = error
-        if contents and self._encoder is not None:
+        if contents and isinstance(self._encoder, ContentEncoder):
             pooled = self._encoder.pooled([content for _, content in contents], role)
-            for (position, _), vector in zip(contents, pooled, strict=True):
+            for (position, content), vector in zip(contents, pooled, strict=True):
                 answers[position] = (
-                    vector if isinstance(vector, TrichordError) else Direction(vector)
+                    vector
+                    if isinstance(vector, TrichordError)
+                    else Direction(vector, modality=content.media.modality)
                 )
         return [answer for answer in answers if answer is not None]
 
@@ -111,9 +120,9 @@ class Asker:
             case Text(text):
                 content = Content(PLAIN_TEXT, text)
             case Image(data) | Audio(data):
-                content = encoder_at_hand(self._encoder, self._space).content(data)
+                content = encoder_at_hand(self._encoder, self._space.name).content(data)
         wanted = {Text: Modality.TEXT, Image: Modality.IMAGE, Audio: Modality.AUDIO}[type(asked)]
-        encoder = encoder_at_hand(self._encoder, self._space)
+        encoder = encoder_at_hand(self._encoder, self._space.name)
         _check_modality(content.media, wanted)
         mine = encoder.joint.space.encoders.get(wanted)
         if encoder.joint.space.frame != self._space.frame:
@@ -188,7 +197,7 @@ class Asker:
                     "counted from 0",
                     item_id=item_id,
                 )
-        return Direction(mean_direction(vectors), [row])
+        return Direction(mean_direction(vectors), [row], self._view.items.modality_of(row))
 
 
 def _combined(weights: Sequence[float], parts: Sequence[Direction]) -> F32:
@@ -197,13 +206,27 @@ def _combined(weights: Sequence[float], parts: Sequence[Direction]) -> F32:
     return mean_direction([share * part.vector for share, part in zip(shares, parts, strict=True)])
 
 
-def encoder_at_hand(encoder: ContentEncoder | None, space: Space) -> ContentEncoder:
-    if encoder is None:
+def encoder_at_hand(encoder: ContentEncoder | TrichordError | None, space: str) -> ContentEncoder:
+    """Raises EncoderMismatch for a space that nothing here knows, else why it cannot be opened."""
+    if encoder is None or isinstance(encoder, NotFound):
         raise EncoderMismatch(
-            f"no encoder of space {space.name!r} is installed here: search by vector or by stored "
+            f"no encoder of space {space!r} is installed here: search by vector or by stored "
             "items, or open the store with that space"
         )
+    if isinstance(encoder, TrichordError):
+        raise encoder
     return encoder
+
+
+def _check_frame(asked: Vector, space: Space) -> None:
+    if asked.frame and asked.frame != space.frame.id:
+        raise FrameMismatch(
+            f"the vector belongs to the frame {asked.frame!r}, the space {space.name!r} to "
+            f"{space.frame.id!r}: vectors of different frames cannot be compared; embed again what "
+            "it was made of",
+            frame=asked.frame,
+            expected=space.frame.id,
+        )
 
 
 def _check_modality(media: MediaType, wanted: Modality) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from typing import Any
 
 import numpy as np
@@ -16,20 +17,39 @@ from trichord.types import F32
 SAMPLE_ROWS = 200
 
 
-def build_due(store: Store, views: Views, *, everything: bool, **options: Any) -> list[Leg]:
+def build_due(
+    store: Store,
+    views: Views,
+    *,
+    everything: bool,
+    spaces: Collection[str] | None = None,
+    **options: Any,
+) -> list[Leg]:
     """Builds the bases that are missing or stale (or all), one after the other, and puts each
-    under the newest view. Options go to `trichord.index.build.build`."""
+    under the newest view; with `spaces` only those of some. Options go to
+    `trichord.index.build.build`."""
+    with views.building:
+        return _built(store, views, everything, spaces, options)
+
+
+def _built(
+    store: Store,
+    views: Views,
+    everything: bool,
+    spaces: Collection[str] | None,
+    options: dict[str, Any],
+) -> list[Leg]:
     built = []
     for key in views.refresh().legs:
         view = views.newest
         leg = view.legs.get(key)
-        if leg is None or not leg.index.live:
+        if leg is None or not leg.index.live or (spaces is not None and key[0] not in spaces):
             continue
         if everything or leg.stale or not (leg.built or _kept(store, leg)):
             fresh = rebuild(
                 store.path,
                 view.reader,
-                view.spaces[leg.space],
+                view.stored[leg.space],
                 leg.modality,
                 view.items,
                 queries=_samples(view, key),

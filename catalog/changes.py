@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import xxhash
@@ -17,18 +17,33 @@ from trichord.types import AttributeValue
 
 @dataclass
 class ItemChange:
-    """A row of `items` to write: new content (`segments`), or the same content with other facts.
-    `stored` is the row that is there, None for a new item."""
+    """A row of `items` to write: new content, or the same content with other facts, or in further
+    spaces.
+
+    `stored` is the row that is there, None for a new item. `segments`: by space, those to write;
+    `text`: the text of new content. `same_facts`: the row says no more than the stored one.
+    """
 
     prepared: Prepared
     entity_id: str
     attributes: dict[str, AttributeValue]
     stored: Mapping[str, Any] | None
-    segments: Segments | None = None
+    new_content: bool = False
+    same_facts: bool = False
+    segments: dict[str, Segments] = field(default_factory=dict)
+    text: str | None = None
 
     @property
     def outcome(self) -> Outcome:
-        return Outcome.ADDED if self.stored is None else Outcome.CHANGED
+        if self.stored is None:
+            return Outcome.ADDED
+        same = self.same_facts and not self.new_content
+        return Outcome.UNCHANGED if same else Outcome.CHANGED
+
+    @property
+    def written(self) -> int:
+        """How many segments are written, in all spaces."""
+        return sum(len(made.vectors) for made in self.segments.values())
 
 
 @dataclass

@@ -35,7 +35,7 @@ def run(
     outcomes: dict[Outcome, int] = dict.fromkeys(Outcome, 0)
     errors: list[IngestFailure] = []
     segments = snapshot = 0
-    pace = _Pace()
+    pace = Pace()
     for batch in _batches(found, ingestion, pace):
         if isinstance(batch, Table):
             before, rows = done, len(batch.frame)
@@ -73,7 +73,7 @@ def run(
     )
 
 
-class _Pace:
+class Pace:
     """How many records the next commit takes."""
 
     def __init__(self) -> None:
@@ -86,7 +86,7 @@ class _Pace:
 
 
 def _batches(
-    found: Sequence[Source], ingestion: Ingestion, pace: _Pace
+    found: Sequence[Source], ingestion: Ingestion, pace: Pace
 ) -> Iterator[Table | list[Record]]:
     waiting: list[Record] = []
     for source in found:

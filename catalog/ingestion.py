@@ -1,14 +1,15 @@
 """Records into the store: decide what is new, embed only that, commit once per call.
 
-Taking the same record twice changes nothing: content is compared by hash and encoder, metadata by
-value. An error concerns its own record; it is kept in the store until a later run takes the source.
+Taking the same record twice changes nothing: content is compared by hash, metadata by value, and
+it is embedded only for spaces where the item has no segments yet. An error concerns its own record;
+it is kept in the store until a later run takes the source.
 """
 
 from __future__ import annotations
 
 import threading
 from collections import deque
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from datetime import UTC, datetime
 from typing import Any
@@ -23,17 +24,17 @@ from trichord.catalog.changes import (
     EntityChange,
     ItemChange,
     entity_change,
-    facts,
-    merged,
-    same_facts,
 )
-from trichord.catalog.encoding import ContentEncoder, Segments
+from trichord.catalog.deciding import item_changes, unlike_stored
+from trichord.catalog.encoding import ContentEncoder, Segments, encoder_facts
+from trichord.catalog.migrating import failure_source
 from trichord.catalog.preparing import Prepared, prepare
-from trichord.errors import InvalidInput, NotFound, TrichordError
+from trichord.catalog.written import Written, same_plan
+from trichord.errors import EncoderMismatch, InvalidInput, TrichordError
 from trichord.query import Record
 from trichord.results import Acknowledgement, Outcome
 from trichord.sources import Table, records
-from trichord.store import Reader, Store, Writer
+from trichord.store import Reader, Snapshot, Store, Writer
 from trichord.types import IngestFailure, Space, Span
 
 AHEAD = 2
@@ -44,25 +45,57 @@ Taken = tuple[dict[Outcome, int], list[IngestFailure], int, int]
 snapshot."""
 
 
+Embedded = dict[str, dict[int, Segments]]
+"""By space, and by the record's position."""
+
+
 class Ingestion:
-    """Writes records through the store's writer; all that share `lock` take turns."""
+    """Writes records through the store's writer; all that share `lock` take turns.
+
+    `written` says for which spaces, as of a snapshot: that may change while this is open. `admit`
+    is asked once content is to be embedded for a space; see `Models.admit`.
+    """
 
     def __init__(
-        self, store: Store, writer: Writer, encoder: ContentEncoder, lock: threading.RLock
+        self,
+        store: Store,
+        writer: Writer,
+        lock: threading.RLock,
+        written: Callable[[Reader], Written],
+        admit: Callable[[ContentEncoder, Writer], None],
     ) -> None:
         self._store = store
         self._writer = writer
-        self._encoder = encoder
         self._lock = lock
+        self._written = written
+        self._admit = admit
+        self._planned: tuple[Snapshot, Written] | None = None
+        with lock:
+            self._plan()
 
     @property
     def space(self) -> Space:
-        """The space that content is embedded for."""
-        return self._encoder.joint.space
+        """The space that searches ask by default, as of the last commit."""
+        return self._plan().space
 
     @property
     def writer(self) -> Writer:
         return self._writer
+
+    def _plan(self) -> Written:
+        """For which spaces to write; under the lock it holds until the commit."""
+        snapshot, planned = self._writer.snapshot, self._planned
+        if planned is not None and same_plan(planned[0], snapshot):
+            return planned[1]
+        with self._lock:
+            self._planned = None
+            plan = self._written(self._store.reader(self._writer.snapshot))
+            joint, before = plan.primary.joint, self._writer.snapshot.id
+            self._writer.add_space(joint.space, encoder_facts(joint))
+            if self._writer.snapshot.id != before:
+                plan = self._written(self._store.reader(self._writer.snapshot))
+            self._planned = self._writer.snapshot, plan
+        return plan
 
     def add(self, records: Sequence[Record]) -> list[Acknowledgement]:
         """Stores the records in one commit and says of each what became of it, in order.
@@ -105,17 +138,19 @@ class Ingestion:
         return self._store.reader().attribute_types()
 
     def _take(self, ready: vectors.Ready) -> Taken:
-        space, stored = self.space, self._stored_types()
-        if not ready.holds(stored):
+        plan, stored = self._plan(), self._stored_types()
+        space = plan.space
+        if not ready.holds(stored, space):
             ready = vectors.ready(ready.table, space, stored)
         table, frame, matrix, positions = ready.table, ready.frame, ready.matrix, ready.positions
         prints, said = ready.prints, ready.said
         # What is left goes as single records, which say what is wrong with each.
         apart = list(ready.apart)
-        lookup = self._writer.lookup(frame["item_id"])
-        same_vector = (lookup.fingerprint == prints.view(np.uint64)).all(axis=1)
-        same_facts = (lookup.attributes_fingerprint == said.view(np.uint64)).all(axis=1)
-        new, same = ~lookup.found, lookup.found & same_vector & same_facts
+        known = self._writer.lookup(frame["item_id"])
+        same_vector = (known.fingerprint == prints.view(np.uint64)).all(axis=1)
+        same_vector &= known.has(plan.bits[space.name])
+        same_facts = (known.attributes_fingerprint == said.view(np.uint64)).all(axis=1)
+        new, same = ~known.found, known.found & same_vector & same_facts
         apart += [int(row) for row in positions[~new & ~same]]
         counts = dict.fromkeys(Outcome, 0)
         counts[Outcome.UNCHANGED] = int(same.sum())
@@ -134,7 +169,7 @@ class Ingestion:
             )
             snapshot = self._writer.commit(
                 items=items,
-                segments={space.name: vectors.segments_table(rows, kept, space)},
+                segments=vectors.segments_tables(rows, kept, plan),
                 resolved_sources=resolved,
             ).id
             counts[Outcome.ADDED] = segments
@@ -158,104 +193,105 @@ class Ingestion:
         return [s for row in rows if (s := table.source_of(int(row))) in failing]
 
     def _add(self, records: Sequence[Record]) -> list[Acknowledgement]:
-        errors: dict[int, TrichordError] = {}
-        prepared: dict[int, Prepared] = {}
-        for position, record in enumerate(records):
-            try:
-                prepared[position] = prepare(record, self._encoder)
-            except TrichordError as error:
-                errors[position] = error
-        # Embedding is what takes long, so others may commit meanwhile; what they change is seen
-        # under the lock, where a record is compared once more with what is stored by then.
-        embedded: dict[int, Segments] = {}
-        self._embed(prepared, self._unlike_stored(prepared), embedded)
-        with self._lock:
-            reader = self._store.reader()
-            changes = self._item_changes(prepared, errors, reader)
-            waiting = [p for p, change in changes.items() if change.segments is not None]
-            self._embed(prepared, [p for p in waiting if p not in embedded], embedded)
-            for position in waiting:
-                changes[position].segments = segments = embedded[position]
-                if segments.error is not None:
-                    errors[position] = segments.error
-                    del changes[position]
-            entities = self._entity_changes(prepared, reader)
-            types = self._admitted(reader, {**changes, **entities}, errors)
-            changes = {p: change for p, change in changes.items() if p not in errors}
-            entities = {p: change for p, change in entities.items() if p not in errors}
-            snapshot = self._commit(records, types, changes, entities, errors)
+        plan: Written | None = None
+        while True:
+            before, plan = plan, self._plan()
+            errors: dict[int, TrichordError] = {}
+            prepared: dict[int, Prepared] = {}
+            for position, record in enumerate(records):
+                try:
+                    prepared[position] = prepare(record, plan.primary, plan.known)
+                except TrichordError as error:
+                    errors[position] = error
+            # Embedding is what takes long, so others may commit meanwhile; what they change is seen
+            # under the lock, where a record is compared once more with what is stored by then.
+            if before is None or not plan.alike(before):
+                embedded: Embedded = {one.joint.name: {} for one in plan.all}
+            self._embed(prepared, plan, unlike_stored(self._writer, prepared, plan), embedded)
+            with self._lock:
+                if self._plan() is not plan:
+                    continue
+                return self._stored(records, prepared, plan, embedded, errors)
+
+    def _stored(
+        self,
+        records: Sequence[Record],
+        prepared: Mapping[int, Prepared],
+        plan: Written,
+        embedded: Embedded,
+        errors: dict[int, TrichordError],
+    ) -> list[Acknowledgement]:
+        """One commit, under the lock."""
+        reader = self._store.reader()
+        changes, wanted = item_changes(self._writer, prepared, plan, errors, reader)
+        self._embed(prepared, plan, wanted, embedded)
+        lost: list[tuple[str, str, TrichordError]] = []
+        for name, positions in wanted.items():
+            for position in positions:
+                made, one = embedded[name][position], prepared[position]
+                if made.error is None:
+                    changes[position].segments[name] = made
+                    if name == plan.space.name:
+                        changes[position].text = made.text
+                elif name == plan.space.name:
+                    errors[position] = made.error
+                else:
+                    lost.append((name, one.item_id, made.error))
+        entities = self._entity_changes(prepared, reader)
+        types = self._admitted(reader, {**changes, **entities}, errors)
+        # Where a further space failed there may be nothing left to write.
+        changes = {
+            p: change
+            for p, change in changes.items()
+            if p not in errors and (change.new_content or change.segments or not change.same_facts)
+        }
+        entities = {p: change for p, change in entities.items() if p not in errors}
+        taken = {prepared[p].item_id for p in prepared if p not in errors}
+        lost = [one for one in lost if one[1] in taken]
+        snapshot = self._commit(records, types, changes, entities, errors, lost, plan)
         return [
             self._acknowledged(record, errors.get(p), changes.get(p) or entities.get(p), snapshot)
             for p, record in enumerate(records)
         ]
 
-    def _unlike_stored(self, prepared: Mapping[int, Prepared]) -> list[int]:
-        """Positions of the records with content that is not what is stored now."""
-        with_content = [p for p, one in prepared.items() if not one.only_attributes]
-        if not with_content:
-            return []
-        lookup = self._writer.lookup([prepared[p].item_id for p in with_content])
-        return [
-            position
-            for row, position in enumerate(with_content)
-            if not lookup.found[row]
-            or lookup.fingerprint[row].tobytes() != prepared[position].fingerprint
-        ]
-
     def _embed(
         self,
         prepared: Mapping[int, Prepared],
-        positions: Sequence[int],
-        embedded: dict[int, Segments],
+        plan: Written,
+        wanted: Mapping[str, Sequence[int]],
+        embedded: Embedded,
     ) -> None:
-        """Adds the segments of the records at the positions to `embedded`."""
-        waiting, contents = [], []
-        for position in positions:
-            one = prepared[position]
-            if one.vector is not None:
-                embedded[position] = Segments([one.vector], [Span()])
-            elif one.content is not None:
-                waiting.append(position)
-                contents.append(one.content)
-        embedded.update(zip(waiting, self._encoder.encode(contents), strict=True))
-
-    def _item_changes(
-        self, prepared: Mapping[int, Prepared], errors: dict[int, TrichordError], reader: Reader
-    ) -> dict[int, ItemChange]:
-        """Changes to items; those that bring new content have `segments`, still empty."""
-        positions = [p for p, one in prepared.items() if one.item_id]
-        if not positions:
-            return {}
-        lookup = self._writer.lookup([prepared[p].item_id for p in positions])
-        found = dict(zip(positions, lookup.found.tolist(), strict=True))
-        alike: dict[int, bool] = {}
-        doubtful: list[str] = []
-        for row, position in enumerate(positions):
-            one = prepared[position]
-            alike[position] = found[position] and (
-                one.only_attributes or lookup.fingerprint[row].tobytes() == one.fingerprint
-            )
-            said = lookup.attributes_fingerprint[row].tobytes()
-            if found[position] and not (alike[position] and said == facts(one)):
-                doubtful.append(one.item_id)
-        stored = {row["item_id"]: row for row in reader.get_items(doubtful).to_pylist()}
-        changes: dict[int, ItemChange] = {}
-        for position in positions:
-            one = prepared[position]
-            known = stored.get(one.item_id)
-            if one.only_attributes and not found[position]:
-                errors[position] = NotFound(
-                    f"there is no item {one.item_id!r} whose attributes could be set; "
-                    "give its content too",
-                    item_id=one.item_id,
-                )
-            elif alike[position]:
-                if known is not None and not same_facts(change := merged(one, known), known):
-                    changes[position] = change
-            else:
-                changes[position] = merged(one, known)
-                changes[position].segments = Segments()
-        return changes
+        """Adds the segments that are wanted and not there yet to `embedded`; the primary's first,
+        for another space may have the same vectors."""
+        for encoder in plan.all:
+            name = encoder.joint.name
+            done, contents = embedded[name], {}
+            for position in wanted.get(name, ()):
+                one = prepared[position]
+                if position in done:
+                    continue
+                same = embedded[plan.space.name].get(position)
+                if one.vector is not None:
+                    done[position] = Segments([one.vector], [Span()])
+                elif (
+                    same is not None
+                    and one.modality is not None
+                    and name in plan.sharing(one.modality)
+                ):
+                    done[position] = same
+                elif one.content is not None:
+                    contents[position] = one.content
+            if not contents:
+                continue
+            try:
+                with self._lock:
+                    self._admit(encoder, self._writer)
+                made = encoder.encode([*contents.values()])
+            except EncoderMismatch as error:
+                if encoder is plan.primary:
+                    raise
+                made = [Segments(error=error) for _ in contents]
+            done.update(zip(contents, made, strict=True))
 
     def _entity_changes(
         self, prepared: Mapping[int, Prepared], reader: Reader
@@ -295,8 +331,7 @@ class Ingestion:
             return Acknowledgement(item_id, None, error)
         if change is None:
             return Acknowledgement(item_id, Outcome.UNCHANGED, None, snapshot)
-        made = change.segments if isinstance(change, ItemChange) else None
-        segments = 0 if made is None else len(made.vectors)
+        segments = change.written if isinstance(change, ItemChange) else 0
         return Acknowledgement(item_id, change.outcome, None, snapshot, segments)
 
     def _commit(
@@ -306,22 +341,39 @@ class Ingestion:
         changes: Mapping[int, ItemChange],
         entities: Mapping[int, EntityChange],
         errors: Mapping[int, TrichordError],
+        lost: Sequence[tuple[str, str, TrichordError]],
+        plan: Written,
     ) -> int:
         now = datetime.now(UTC)
         failures = [failure_of(batch[position], error, now) for position, error in errors.items()]
+        failures += [
+            IngestFailure(failure_source(name, item_id), item_id, error.reason, str(error), now)
+            for name, item_id, error in lost
+        ]
         failed = {failure.source for failure in failures}
         taken = {source_of(record) for p, record in enumerate(batch) if p not in errors}
         if changes or entities:
             self._writer.ensure_attributes(types)
-        rows, space = list(changes.values()), self.space
-        embedded = any(row.segments is not None for row in rows)
+        rows = list(changes.values())
+        segments = {}
+        for encoder in plan.all:
+            name = encoder.joint.name
+            made = [_embedded(row, name) for row in rows if name in row.segments]
+            if made:
+                segments[name] = tables.segments_table(made, encoder.joint.space)
+                taken |= {failure_source(name, item_id) for item_id, _, _ in made}
         return self._writer.commit(
             items=tables.items_table(rows, types) if rows else None,
             entities=tables.entities_table([*entities.values()], types) if entities else None,
-            segments={space.name: tables.segments_table(rows, space)} if embedded else None,
+            segments=segments,
             failures=failures,
             resolved_sources=sorted(taken - failed),
         ).id
+
+
+def _embedded(row: ItemChange, space: str) -> tables.Embedded:
+    assert row.prepared.modality is not None
+    return row.prepared.item_id, row.prepared.modality, row.segments[space]
 
 
 def source_of(record: Record) -> str:

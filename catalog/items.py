@@ -155,12 +155,16 @@ class ItemTable:
         # A cell of a list column comes as a Series.
         return [cell.to_list() if isinstance(cell, pl.Series) else cell for cell in cells]
 
+    def modality_of(self, row: int) -> Modality:
+        return _MODALITIES[int(self.modality[row])]
+
     def counts(self) -> dict[str, int]:
         names = list(Modality)
         counted = np.bincount(self.modality[self.alive], minlength=len(names))
         return {str(name): int(counted[i]) for i, name in enumerate(names)}
 
 
+_MODALITIES = tuple(Modality)
 MODALITY_CODES = {str(modality): code for code, modality in enumerate(Modality)}
 
 

@@ -1,4 +1,5 @@
-"""The threads of a serving catalogue: new snapshots are looked for, stale indexes rebuilt."""
+"""The threads of a serving catalogue: new snapshots are looked for, stale indexes rebuilt, models
+of a space that a migration goes to loaded before it is switched to."""
 
 from __future__ import annotations
 
@@ -14,13 +15,14 @@ if TYPE_CHECKING:
 
 LOOK_EVERY_S = 0.25
 BUILD_EVERY_S = 5.0
+LOAD_EVERY_S = 1.0
 
 log = logging.getLogger("trichord.catalog")
 
 
 class Keeper:
-    """Refreshes a catalogue until `stop`. Index builds run in a thread of their own, so that a
-    committed item is found within a second also while an index is being built."""
+    """Refreshes a catalogue until `stop`. Index builds and loading run in threads of their own, so
+    that a committed item is found within a second also meanwhile."""
 
     def __init__(
         self,
@@ -28,11 +30,13 @@ class Keeper:
         *,
         look_every_s: float = LOOK_EVERY_S,
         build_every_s: float = BUILD_EVERY_S,
+        load_every_s: float = LOAD_EVERY_S,
     ) -> None:
         self._stopping = threading.Event()
         tasks: list[tuple[str, Callable[[], object], float]] = [
             ("trichord-refresh", catalog.refresh, look_every_s),
             ("trichord-index", catalog.build_indexes, build_every_s),
+            ("trichord-models", catalog.load_served, load_every_s),
         ]
         self._threads = [
             threading.Thread(target=self._repeat, args=(task, pause), daemon=True, name=name)

@@ -21,7 +21,8 @@ from trichord.index.exact import ExactIndex
 from trichord.index.live import LiveIndex
 from trichord.index.persist import load, save
 from trichord.store import Reader
-from trichord.types import ABSENT, F32, I64, Modality, Space
+from trichord.store.spaces import StoredSpace
+from trichord.types import ABSENT, F32, I64, Modality
 
 COLUMNS = (
     "item_id",
@@ -108,17 +109,20 @@ def folder(store: Path, space: str, modality: Modality) -> Path:
 
 
 def open_leg(
-    store: Path, reader: Reader, space: Space, modality: Modality, items: ItemTable
+    store: Path, reader: Reader, stored: StoredSpace, modality: Modality, items: ItemTable
 ) -> Leg:
     """The leg from its cached base if there is a sound one, else by exact search over the store's
     rows; never builds an approximate index, so it is quick."""
-    snapshot = reader.snapshot
+    snapshot, space = reader.snapshot, stored.space
     home, dim = folder(store, space.name, modality), space.frame.dim
     try:
         base, _, manifest = load(home)
         meta = manifest.meta
         if meta["snapshot"] > snapshot.id or meta["revision"] < snapshot.floor:
             raise StoreDamaged("the base is of another time")
+        begun = stored.created_timestamp.isoformat()
+        if meta.get("begun", begun) != begun:  # bases of earlier versions do not say
+            raise StoreDamaged("the base is of a space that was removed")
         rows = _unpacked(manifest.arrays, items)
     except StoreDamaged:
         matrix, rows = read(reader, space.name, modality, items, dim)
@@ -134,7 +138,7 @@ def open_leg(
 def rebuild(
     store: Path,
     reader: Reader,
-    space: Space,
+    stored: StoredSpace,
     modality: Modality,
     items: ItemTable,
     *,
@@ -146,7 +150,7 @@ def rebuild(
     `queries` are sample vectors of other modalities, float32 (m, dim), so that recall is measured
     across the modality gap too. A disk without room costs the file, not the index.
     """
-    snapshot = reader.snapshot
+    snapshot, space = reader.snapshot, stored.space
     matrix, rows = read(reader, space.name, modality, items, space.frame.dim)
     base = build(matrix, queries=queries, **options)
     meta = {
@@ -156,6 +160,7 @@ def rebuild(
         "frame": space.frame.id,
         "modality": str(modality),
         "encoder": space.encoders[modality],
+        "begun": stored.created_timestamp.isoformat(),
     }
     home = folder(store, space.name, modality)
     try:

@@ -41,8 +41,13 @@ def token(snapshot: int, offset: int, first: int, asked: int) -> str:
     return base64.urlsafe_b64encode(body + check).decode()
 
 
-def read_token(text: str, asked: int) -> tuple[int, int, int]:
-    """(snapshot, offset, first); raises PageTokenError if damaged or of another question."""
+def snapshot_of(text: str) -> int:
+    """The snapshot that the page is of, by which alone the space of its question is known; raises
+    PageTokenError if damaged."""
+    return _unpacked(text)[0]
+
+
+def _unpacked(text: str) -> tuple[int, int, int, int]:
     try:
         data = base64.b64decode(text.encode("ascii"), altchars=b"-_", validate=True)
         body, check = data[:-4], data[-4:]
@@ -51,9 +56,15 @@ def read_token(text: str, asked: int) -> tuple[int, int, int]:
         raise PageTokenError(_DAMAGED) from None
     if xxhash.xxh3_64_digest(body)[:4] != check or version != _VERSION or not 0 < first <= offset:
         raise PageTokenError(_DAMAGED)
+    return int(snapshot), int(offset), int(first), int(of)
+
+
+def read_token(text: str, asked: int) -> tuple[int, int, int]:
+    """(snapshot, offset, first); raises PageTokenError if damaged or of another question."""
+    snapshot, offset, first, of = _unpacked(text)
     if of != asked:
         raise PageTokenError(
             "the page token belongs to another question: keep query, filter and options as they "
             "were"
         )
-    return int(snapshot), int(offset), int(first)
+    return snapshot, offset, first

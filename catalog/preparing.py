@@ -16,17 +16,27 @@ import xxhash
 from trichord.catalog import attributes as attribute_columns
 from trichord.catalog.encoding import PLAIN_TEXT, Content, ContentEncoder, unit
 from trichord.embedders.media.source import open_source
-from trichord.errors import InvalidInput, MediaError, PermissionDenied, VectorError
+from trichord.errors import (
+    FrameMismatch,
+    InvalidInput,
+    MediaError,
+    PermissionDenied,
+    VectorError,
+)
 from trichord.query import Record
-from trichord.types import F32, AttributeValue, Modality
+from trichord.types import F32, AttributeValue, Modality, Space
 
 MAX_ID = 1_024
+
+KnownEncoders = Mapping[Modality, frozenset[str]]
+"""Encoder ids by modality; every modality is there."""
 
 
 @dataclass
 class Prepared:
     """One record, ready: `content` or `vector` is what its segments come from; neither sets only
-    the entity's attributes (`item_id` empty) or the stored item's."""
+    the entity's attributes (`item_id` empty) or the stored item's. `former`: fingerprints that
+    earlier versions gave to the same content."""
 
     source: str
     item_id: str
@@ -40,14 +50,21 @@ class Prepared:
     attributes: dict[str, AttributeValue]
     event_timestamp: datetime | None
     fingerprint: bytes
+    former: frozenset[bytes] = frozenset()
+
+    def is_content_of(self, fingerprint: bytes) -> bool:
+        """Whether an item with this stored fingerprint has the content of the record."""
+        return fingerprint == self.fingerprint or fingerprint in self.former
 
     @property
     def only_attributes(self) -> bool:
         return self.content is None and self.vector is None
 
 
-def prepare(record: Record, encoder: ContentEncoder) -> Prepared:
-    """Checks a record and hashes its content; raises InvalidInput (MediaError, VectorError …)."""
+def prepare(record: Record, encoder: ContentEncoder, known: KnownEncoders) -> Prepared:
+    """Checks a record and hashes its content; raises InvalidInput (MediaError, VectorError …), and
+    FrameMismatch for a vector that says it is of another frame. `known`: the encoders of all
+    spaces of the store."""
     _check_types(record)
     given = [
         name for name in ("data", "text", "uri", "vector") if getattr(record, name) is not None
@@ -76,6 +93,7 @@ def prepare(record: Record, encoder: ContentEncoder) -> Prepared:
         if modality is None:
             raise InvalidInput("a record with a vector must say its modality")
         raw = _finite(record.vector)
+        _check_frame(record.frame, encoder.joint.space)
         vector = unit(raw, encoder.joint.space.frame.dim, encoder.joint.space.frame.id)
         content_hash = ""
     else:
@@ -87,19 +105,29 @@ def prepare(record: Record, encoder: ContentEncoder) -> Prepared:
         modality, media_type = content.media.modality, content.media.mime
     if modality not in encoder.joint.encoders:
         raise InvalidInput(f"the space {encoder.joint.name!r} has no encoder for {modality}")
-    encoded_by = encoder.joint.space.encoders[modality]
+    former: frozenset[bytes] = frozenset()
     if vector is not None:
+        encoded_by = encoder.joint.space.encoders[modality]
         fingerprint = vector_fingerprint(raw, vector_seed(modality, encoded_by))
     else:
-        fingerprint = content_fingerprint(content_hash or "", modality, encoded_by)
+        fingerprint = content_fingerprint(content_hash or "", modality)
+        former = frozenset(
+            _former_fingerprint(content_hash or "", modality, one) for one in known[modality]
+        )
     return Prepared(
         record.source, item_id, entity_id, modality, content, vector, content_hash, uri,
-        media_type, attributes, event_timestamp, fingerprint,
+        media_type, attributes, event_timestamp, fingerprint, former,
     )  # fmt: skip
 
 
-def content_fingerprint(content_hash: str, modality: str, encoder_id: str) -> bytes:
-    """16 bytes that change when the content or what embeds it changes."""
+def content_fingerprint(content_hash: str, modality: str) -> bytes:
+    """16 bytes that change when the content changes. What embeds it is no part of it: in which
+    spaces an item is, the store knows."""
+    return xxhash.xxh3_128_digest(f"{content_hash}\0{modality}".encode())
+
+
+def _former_fingerprint(content_hash: str, modality: str, encoder_id: str) -> bytes:
+    """What it was in stores that knew one space: with the encoder in it."""
     return xxhash.xxh3_128_digest(f"{content_hash}\0{modality}\0{encoder_id}".encode())
 
 
@@ -111,6 +139,16 @@ def vector_seed(modality: str, encoder_id: str) -> int:
 def vector_fingerprint(vector: F32, seed: int) -> bytes:
     """16 bytes that change with the vector as it was given, its modality or its encoder."""
     return xxhash.xxh3_128_digest(vector.tobytes(), seed=seed)
+
+
+def _check_frame(named: str, space: Space) -> None:
+    if named and named != space.frame.id:
+        raise FrameMismatch(
+            f"the vector belongs to the frame {named!r}, the space {space.name!r} to "
+            f"{space.frame.id!r}: vectors of different frames cannot be compared",
+            frame=named,
+            expected=space.frame.id,
+        )
 
 
 def _finite(values: object) -> F32:

@@ -10,8 +10,9 @@ import pyarrow as pa
 
 from trichord.catalog import attributes as attribute_columns
 from trichord.catalog.changes import EntityChange, ItemChange, facts
+from trichord.catalog.encoding import Segments
 from trichord.catalog.items import ATTRIBUTE_PREFIX
-from trichord.types import Space
+from trichord.types import Modality, Space
 
 Types = Mapping[str, pa.DataType]
 
@@ -21,16 +22,15 @@ def items_table(rows: Sequence[ItemChange], types: Types) -> pa.Table:
 
     def content(name: str, value: Any, row: ItemChange) -> Any:
         """New content brings its own facts; a change of attributes keeps those of the old."""
-        return value if row.segments is not None or row.stored is None else row.stored[name]
+        return value if row.new_content or row.stored is None else row.stored[name]
 
     def column(name: str, dtype: pa.DataType, values: Sequence[Any]) -> pa.Array:
         pairs = zip(rows, values, strict=True)
         return pa.array([content(name, value, row) for row, value in pairs], dtype)
 
     given = [row.prepared for row in rows]
-    made = [row.segments for row in rows]
     uris = [
-        row.stored["uri"] if row.segments is None and row.prepared.uri is None and row.stored
+        row.stored["uri"] if not row.new_content and row.prepared.uri is None and row.stored
         else row.prepared.uri
         for row in rows
     ]  # fmt: skip
@@ -45,14 +45,13 @@ def items_table(rows: Sequence[ItemChange], types: Types) -> pa.Table:
         "entity_id": pa.array([row.entity_id for row in rows], pa.string()),
         "modality": column("modality", pa.string(), [one.modality for one in given]),
         "uri": pa.array(uris, pa.string()),
-        "text": column("text", pa.string(), [one and one.text for one in made]),
+        "text": column("text", pa.string(), [row.text for row in rows]),
         "media_type": column("media_type", pa.string(), [one.media_type for one in given]),
         "content_hash": column("content_hash", pa.string(), [one.content_hash for one in given]),
         "fingerprint": column("fingerprint", pa.binary(16), [one.fingerprint for one in given]),
         "attributes_fingerprint": pa.array([facts(one) for one in given], pa.binary(16)),
-        "segments": column("segments", pa.int32(), [one and len(one.vectors) for one in made]),
         "event_timestamp": pa.array(moments, attribute_columns.TIME),
-        "attributes_only": pa.array([one is None for one in made], pa.bool_()),
+        "attributes_only": pa.array([not row.new_content for row in rows], pa.bool_()),
     }
     return pa.table(columns | _attributes([row.attributes for row in rows], types))
 
@@ -63,30 +62,32 @@ def entities_table(rows: Sequence[EntityChange], types: Types) -> pa.Table:
     return pa.table({"entity_id": ids} | _attributes([row.attributes for row in rows], types))
 
 
-def segments_table(rows: Sequence[ItemChange], space: Space) -> pa.Table:
-    """Rows of `segments_<space>` of those changes that bring new content."""
+Embedded = tuple[str, Modality, Segments]
+"""The segments of one item: its id, its modality, and what was made of it."""
+
+
+def segments_table(embedded: Sequence[Embedded], space: Space) -> pa.Table:
+    """Rows of `segments_<space>`."""
     dim = space.frame.dim
-    embedded = [(row.prepared, row.segments) for row in rows if row.segments is not None]
-    spans = [span for _, segments in embedded for span in segments.spans]
-    per_row = [len(segments.vectors) for _, segments in embedded]
-    made = [vector for _, segments in embedded for vector in segments.vectors]
-    matrix = np.stack(made) if made else np.zeros((0, dim), np.float32)
+    per_row = [len(made.vectors) for _, _, made in embedded]
+    spans = [span for _, _, made in embedded for span in made.spans]
+    vectors = [vector for _, _, made in embedded for vector in made.vectors]
+    matrix = np.stack(vectors) if vectors else np.zeros((0, dim), np.float32)
 
     def repeated(values: Sequence[str]) -> pa.Array:
         pairs = zip(values, per_row, strict=True)
         return pa.array([value for value, n in pairs for _ in range(n)], pa.string())
 
-    modalities = [one.modality for one, _ in embedded if one.modality is not None]
     return pa.table(
         {
-            "item_id": repeated([one.item_id for one, _ in embedded]),
+            "item_id": repeated([item_id for item_id, _, _ in embedded]),
             "ordinal": pa.array([i for n in per_row for i in range(n)], pa.int32()),
-            "modality": repeated([str(modality) for modality in modalities]),
+            "modality": repeated([str(modality) for _, modality, _ in embedded]),
             "start_ms": pa.array([span.start_ms for span in spans], pa.int64()),
             "end_ms": pa.array([span.end_ms for span in spans], pa.int64()),
             "start_char": pa.array([span.start_char for span in spans], pa.int64()),
             "end_char": pa.array([span.end_char for span in spans], pa.int64()),
-            "encoder": repeated([space.encoders[modality] for modality in modalities]),
+            "encoder": repeated([space.encoders[modality] for _, modality, _ in embedded]),
             "vector": pa.FixedSizeListArray.from_arrays(pa.array(matrix.reshape(-1)), dim),
         }
     )

@@ -10,6 +10,7 @@ import numpy as np
 from trichord.catalog.answering import hits_of
 from trichord.catalog.asking import Asker, Direction
 from trichord.catalog.legs import Leg
+from trichord.catalog.meaning import Meaning
 from trichord.catalog.view import View
 from trichord.errors import FilterError, InvalidInput, TrichordError
 from trichord.filters import Filter, parse
@@ -89,17 +90,28 @@ def search(
     names = _attribute_names(options, view)
     where = as_filter(options.where)
     view.passing(where, visible)  # a wrong filter is an error also where there is nothing to search
-    directions = asker.directions(queries)
-    ready = [(i, d) for i, d in enumerate(directions) if isinstance(d, Direction)]
-    depth = offset + options.limit + 1
     there = [view.legs.get((space.name, modality)) for modality in modalities]
     asked = [(leg, view.allowed(leg, where, visible)) for leg in there if leg and leg.index.live]
+    directions = asker.directions(queries)
+    calibration = view.calibration(space)
+    meanings = [
+        Meaning(space.name, calibration, d.modality if isinstance(d, Direction) else None)
+        for d in directions
+    ]
+    for position, direction in enumerate(directions):
+        if isinstance(direction, Direction):
+            try:
+                meanings[position].needed(options, [leg.modality for leg, _ in asked])
+            except InvalidInput as error:
+                directions[position] = error
+    ready = [(i, d) for i, d in enumerate(directions) if isinstance(d, Direction)]
+    depth = offset + options.limit + 1
     if offset and not options.exact and any(leg.exact is not leg.index for leg, _ in asked):
-        begun = _ranked(view, asked, ready, first + 1, options)
-        exact = _ranked(view, asked, ready, depth, replace(options, exact=True))
+        begun = _ranked(view, asked, ready, first + 1, options, meanings)
+        exact = _ranked(view, asked, ready, depth, replace(options, exact=True), meanings)
         found = {i: _continued(view, begun[i][:first], exact[i], options) for i in begun}
     else:
-        found = _ranked(view, asked, ready, depth, options)
+        found = _ranked(view, asked, ready, depth, options, meanings)
     answers: list[tuple[Hits, bool] | TrichordError] = []
     for position, direction in enumerate(directions):
         if isinstance(direction, TrichordError):
@@ -108,7 +120,7 @@ def search(
         merged = found[position]
         page = merged[offset : offset + options.limit]
         more = len(merged) > offset + options.limit
-        answers.append((hits_of(view, space, page, names), more))
+        answers.append((hits_of(view, space, page, names, meanings[position]), more))
     return answers
 
 
@@ -118,13 +130,14 @@ def _ranked(
     ready: Sequence[tuple[int, Direction]],
     depth: int,
     options: SearchOptions,
+    meanings: Sequence[Meaning],
 ) -> dict[int, list[Ranked]]:
     """At least the best `depth` places of each query over all legs."""
     found: dict[int, list[list[Ranked]]] = {i: [] for i, _ in ready}
     for leg, allowed in asked if ready else ():
         for position, ranked in _ask(view, leg, ready, depth, allowed, options):
-            found[position].append(ranked)
-    return {i: _merge(view, lists, options) for i, lists in found.items()}
+            found[position].append(meanings[position].above(ranked, options))
+    return {i: _merge(view, lists, options, meanings[i]) for i, lists in found.items()}
 
 
 def _continued(
@@ -216,8 +229,10 @@ def _grouped(
     return answers
 
 
-def _merge(view: View, lists: Sequence[list[Ranked]], options: SearchOptions) -> list[Ranked]:
-    """Lists of several modalities as one: by rank or by score.
+def _merge(
+    view: View, lists: Sequence[list[Ranked]], options: SearchOptions, meaning: Meaning
+) -> list[Ranked]:
+    """Lists of several modalities as one: by rank, by rank and quota, by score or significance.
 
     A segment or an item is in one list only, so ordering by rank is Reciprocal Rank Fusion
     (Cormack, Clarke, Buettcher, SIGIR 2009), which falls with the rank. An entity that stands in
@@ -228,9 +243,8 @@ def _merge(view: View, lists: Sequence[list[Ranked]], options: SearchOptions) ->
         return lists[0]
     entries: list[tuple[float, int, int]] = []
     for number, ranked in enumerate(lists):
-        for rank, one in enumerate(ranked):
-            place = -float(one.scores[0]) if options.fuse == "score" else float(rank)
-            entries.append((place, number, rank))
+        places = _places(ranked, options, meaning)
+        entries += [(place, number, rank) for rank, place in enumerate(places)]
     entries.sort()
     merged: list[Ranked] = []
     seen: set[int] = set()
@@ -243,6 +257,25 @@ def _merge(view: View, lists: Sequence[list[Ranked]], options: SearchOptions) ->
             seen.add(entity)
         merged.append(one)
     return merged
+
+
+def _places(ranked: list[Ranked], options: SearchOptions, meaning: Meaning) -> list[float]:
+    """By what a leg's places are ordered among those of other legs; lower comes first."""
+    if not ranked:
+        return []
+    modality = ranked[0].leg.modality
+    match options.fuse:
+        case "score":
+            return [-float(one.scores[0]) for one in ranked]
+        case "significance":
+            scores = np.array([one.scores[0] for one in ranked], np.float32)
+            return [-float(value) for value in meaning.significances(modality, scores)]
+        case "quota" if options.quotas:
+            # Any beginning of the list holds the modalities in their proportions.
+            share = dict(options.quotas).get(modality, 0)
+            return [(rank + 0.5) / share for rank in range(len(ranked))] if share else []
+        case _:
+            return [float(rank) for rank in range(len(ranked))]
 
 
 def _attribute_names(options: SearchOptions, view: View) -> list[str]:

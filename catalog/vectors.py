@@ -21,6 +21,7 @@ from trichord.catalog import attributes as attribute_columns
 from trichord.catalog.filtering import TYPE_NAMES
 from trichord.catalog.items import ATTRIBUTE_PREFIX
 from trichord.catalog.preparing import MAX_ID, vector_seed
+from trichord.catalog.written import Written
 from trichord.errors import InvalidInput
 from trichord.sources import Table
 from trichord.types import F32, I64, Modality, Space
@@ -62,10 +63,11 @@ class Ready:
 
     `frame` normalised, `matrix` float32 (n, dim) as given, `prints` and `said` uint8 (n, 16) are of
     the rows that can go by columns; `positions` int64 (n,) are their rows in the table, `apart`
-    those of the others. `stored`: the attribute types that this rests on.
+    those of the others. `space` and `stored`, the attribute types, are what this rests on.
     """
 
     table: Table
+    space: Space
     frame: pl.DataFrame
     matrix: F32
     prints: U8
@@ -74,8 +76,11 @@ class Ready:
     apart: list[int]
     stored: Mapping[str, pa.DataType]
 
-    def holds(self, stored: Mapping[str, pa.DataType]) -> bool:
-        """Whether it would be the same with these attribute types: what is new since is ours."""
+    def holds(self, stored: Mapping[str, pa.DataType], space: Space) -> bool:
+        """Whether it would be the same with these attribute types and for this space: types that
+        are new since are ours."""
+        if space != self.space:
+            return False
         mine = attribute_types(self.frame)
         return all(
             stored.get(name) in (self.stored.get(name), mine.get(name))
@@ -95,6 +100,7 @@ def ready(table: Table, space: Space, stored: Mapping[str, pa.DataType]) -> Read
         matrix, frame = matrix[picked], frame.filter(picked)
     return Ready(
         table,
+        space,
         frame,
         matrix,
         fingerprints(matrix, frame, space),
@@ -301,6 +307,19 @@ def items_table(
             frame[name].to_arrow().cast(dtype) if name in frame.columns else pa.nulls(n, dtype)
         )
     return pa.table(columns)
+
+
+def segments_tables(frame: pl.DataFrame, vectors: F32, plan: Written) -> dict[str, pa.Table]:
+    """Rows of `segments_<space>` for the space that is written, and for those that have the same
+    vectors."""
+    tables = {plan.space.name: segments_table(frame, vectors, plan.space)}
+    for other in plan.others:
+        space = other.joint.space
+        shared = [m for m in Modality if space.name in plan.sharing(m)]
+        rows = frame["modality"].is_in([str(modality) for modality in shared]).to_numpy()
+        if rows.any():
+            tables[space.name] = segments_table(frame.filter(rows), vectors[rows], space)
+    return tables
 
 
 def segments_table(frame: pl.DataFrame, vectors: F32, space: Space) -> pa.Table:

@@ -3,21 +3,25 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from trichord.catalog import aliases, calibration, migrating
+from trichord.catalog.aliases import Alias
+from trichord.catalog.calibration import Calibration
 from trichord.catalog.items import ItemTable
 from trichord.catalog.legs import Leg, open_leg
+from trichord.catalog.migrating import Record
 from trichord.errors import InvalidInput
 from trichord.filters import Filter
 from trichord.index.rowset import RowSet
 from trichord.store import Reader, Snapshot
-from trichord.store.schema import SPACES
-from trichord.store.spaces import read_spaces
-from trichord.store.tables import lance_errors
+from trichord.store.schema import RECORDS, SPACES
+from trichord.store.spaces import StoredSpace
 from trichord.types import I64, Bool, Group, Modality, Space
 
 LegKey = tuple[str, Modality]
@@ -28,50 +32,75 @@ MAX_DERIVED = 64
 
 @dataclass(frozen=True)
 class View:
-    """`derived` keeps what searches compute from the rest; two threads may both compute one."""
+    """`stored`: the spaces by name. `derived` keeps what searches compute from the rest; two
+    threads may both compute one."""
 
     snapshot: Snapshot
     reader: Reader
     items: ItemTable
-    spaces: Mapping[str, Space]
+    stored: Mapping[str, StoredSpace]
     legs: Mapping[LegKey, Leg]
+    aliases: Mapping[str, Alias]
+    migrations: Mapping[str, Record]
     derived: dict[Any, Any] = field(default_factory=dict, compare=False, repr=False)
 
     @classmethod
     def open(cls, store: Path, reader: Reader) -> View:
         """Everything read anew; raises NotFound if compaction removed the snapshot."""
-        items = ItemTable.load(reader)
-        spaces = _spaces(reader)
+        items, stored = ItemTable.load(reader), _stored(reader)
         legs = {
-            (name, modality): open_leg(store, reader, space, modality, items)
-            for name, space in spaces.items()
-            for modality in space.encoders
+            (name, modality): open_leg(store, reader, one, modality, items)
+            for name, one in stored.items()
+            for modality in one.space.encoders
         }
-        return cls(reader.snapshot, reader, items, spaces, legs)
+        return cls(reader.snapshot, reader, items, stored, legs, *_records(reader))
 
     def refreshed(self, store: Path, reader: Reader) -> View:
         """The view at a later snapshot: by what changed if that is still known, else anew."""
-        since = self.snapshot.revision
-        if since < reader.snapshot.floor:
+        since, now = self.snapshot.revision, reader.snapshot
+        if since < now.floor:
             return View.open(store, reader)
-        same_spaces = reader.snapshot.versions[SPACES] == self.snapshot.versions[SPACES]
-        spaces = self.spaces if same_spaces else _spaces(reader)
+        stored = self.stored if self._same(SPACES, now) else _stored(reader)
+        named = (self.aliases, self.migrations) if self._same(RECORDS, now) else _records(reader)
+        # A space that was removed and added anew under its name begins anew here too.
+        old = {name for name, one in stored.items() if _begun(self.stored.get(name)) == _begun(one)}
         try:
             items, touched = self.items.refreshed(reader, since)
             legs = {
                 (name, modality): self.legs[name, modality].refreshed(items, touched, reader, since)
-                if (name, modality) in self.legs
-                else open_leg(store, reader, space, modality, items)
-                for name, space in spaces.items()
-                for modality in space.encoders
+                if (name, modality) in self.legs and name in old
+                else open_leg(store, reader, one, modality, items)
+                for name, one in stored.items()
+                for modality in one.space.encoders
             }
         except InvalidInput:  # compacted between the two looks
             return View.open(store, reader)
-        return View(reader.snapshot, reader, items, spaces, legs)
+        return View(now, reader, items, stored, legs, *named)
 
     def with_leg(self, leg: Leg) -> View:
         legs = {**self.legs, (leg.space, leg.modality): leg}
-        return View(self.snapshot, self.reader, self.items, self.spaces, legs)
+        return replace(self, legs=legs, derived={})
+
+    @property
+    def spaces(self) -> Mapping[str, Space]:
+        """In the order in which they were added."""
+        return {name: one.space for name, one in self.stored.items()}
+
+    def named(self, name: str | None, otherwise: str) -> str:
+        """The space that a name or an alias stands for here; no name means the alias "default" if
+        there is one, else `otherwise`."""
+        return aliases.resolved(name, self.aliases, otherwise)
+
+    def served(self) -> list[Space]:
+        """The spaces that an alias names or that a migration goes between."""
+        names = [alias.space for alias in self.aliases.values()]
+        for record in self.migrations.values():
+            if record.state.under_way:
+                names += [record.source, record.space]
+        return [self.stored[name].space for name in dict.fromkeys(names) if name in self.stored]
+
+    def _same(self, table: str, now: Snapshot) -> bool:
+        return now.versions.get(table) == self.snapshot.versions.get(table)
 
     def groups(self, leg: Leg, group: Group) -> I64:
         """What each row of the leg is grouped by: its item, or its entity; int64 (rows,)."""
@@ -118,6 +147,17 @@ class View:
         yet is a missing value there, not an error."""
         return None if visible is None else self.items.passing(visible, lenient=True)
 
+    def calibration(self, space: Space) -> Calibration | None:
+        """What the scores of the space mean; None until it is calibrated as it is now."""
+
+        def read() -> Calibration | None:
+            record = self.reader.records(calibration.KIND).get(space.name)
+            made = None if record is None else Calibration.from_json(record)
+            return made if made is not None and made.fits(space) else None
+
+        found: Calibration | None = self._once((calibration.KIND, space.name), read)
+        return found
+
     def _once(self, key: Any, make: Callable[[], Any]) -> Any:
         if key in self.derived:
             return self.derived[key]
@@ -127,10 +167,18 @@ class View:
         return made
 
 
-def _spaces(reader: Reader) -> dict[str, Space]:
-    with lance_errors("reading the spaces"):
-        rows = reader.data(SPACES).to_table()
-    return {stored.space.name: stored.space for stored in read_spaces(rows)}
+def _stored(reader: Reader) -> dict[str, StoredSpace]:
+    return {one.space.name: one for one in reader.spaces()}
+
+
+def _records(reader: Reader) -> tuple[dict[str, Alias], dict[str, Record]]:
+    return aliases.read(reader.records(aliases.KIND)), migrating.read(
+        reader.records(migrating.KIND)
+    )
+
+
+def _begun(one: StoredSpace | None) -> datetime | None:
+    return None if one is None else one.created_timestamp
 
 
 def rows_of(wanted: Bool, leg: Leg) -> I64:

@@ -28,6 +28,8 @@ class Views:
         self._refreshing = threading.Lock()
         self._loading = threading.Lock()
         self._offering = threading.Lock()
+        self.building = threading.Lock()
+        """Held by who builds bases: two would build and keep the same one twice."""
         self._followed: OrderedDict[int, View] = OrderedDict()
         self._offered: OrderedDict[int, View] = OrderedDict()
         self._looked = time.monotonic()
@@ -82,14 +84,15 @@ class Views:
         """Puts a base that was built from an older view under the newest one."""
         with self._refreshing:
             view = self._newest
-            space = view.spaces.get(leg.space)
-            if space is None:
-                return leg
+            stored = view.stored.get(leg.space)
+            begun = built_at.stored[leg.space].created_timestamp
+            if stored is None or stored.created_timestamp != begun:
+                return leg  # of a space that was removed meanwhile
             if built_at.items.rows is view.items.rows and leg.revision >= view.snapshot.floor:
                 # The same numbering of items, so only what changed since has to be made up.
                 leg = leg.refreshed(view.items, None, view.reader, leg.revision)
             else:
-                leg = open_leg(self._store.path, view.reader, space, leg.modality, view.items)
+                leg = open_leg(self._store.path, view.reader, stored, leg.modality, view.items)
             self._newest = view.with_leg(leg)
             return leg
 

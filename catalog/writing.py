@@ -7,6 +7,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 
 from trichord.catalog.found import found, live_rows, members
+from trichord.catalog.migrating import failure_source
 from trichord.catalog.view import View
 from trichord.errors import NotFound
 from trichord.filters import Filter
@@ -82,5 +83,10 @@ def delete(
         and len(of_entity.get(entity.entity_id, ())) == len(everything.get(entity.entity_id, ()))
     ]
     ids = view.items.frame["item_id"][sorted(rows)].to_list()
-    writer.commit(deleted_items=ids, deleted_entities=emptied)
+    spaces = [name for one in view.migrations.values() for name in (one.space, one.source)]
+    writer.commit(
+        deleted_items=ids,
+        deleted_entities=emptied,
+        resolved_sources=[failure_source(name, one) for name in set(spaces) for one in ids],
+    )
     return len(ids)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import signal
 import threading
+from collections.abc import Mapping
 from pathlib import Path
 from types import FrameType
 from typing import Any, Self
@@ -14,10 +15,13 @@ from grpc_health.v1 import health, health_pb2, health_pb2_grpc
 from grpc_reflection.v1alpha import reflection
 
 from trichord.catalog import Catalog
+from trichord.catalog.models import Opener
+from trichord.embedders.spaces import JointSpace
 from trichord.errors import TrichordError
 from trichord.policy import Policy
 from trichord.server.admission import Admission
 from trichord.server.authentication import Authentication
+from trichord.server.backfills import Backfills
 from trichord.server.bind import bind
 from trichord.server.errors import ErrorMapping
 from trichord.server.inputs import Inputs
@@ -26,6 +30,7 @@ from trichord.server.request_log import Counters, RequestLog
 from trichord.server.services.embedding import EmbeddingService
 from trichord.server.services.feature import FeatureService
 from trichord.server.services.ingest import IngestService
+from trichord.server.services.migration import MigrationService
 from trichord.server.services.registry import RegistryService
 from trichord.server.services.search import SearchService
 from trichord.server.settings import Settings
@@ -34,6 +39,7 @@ from trichord.v1 import (
     embedding_pb2_grpc,
     feature_pb2_grpc,
     ingest_pb2_grpc,
+    migration_pb2_grpc,
     registry_pb2_grpc,
     search_pb2_grpc,
 )
@@ -42,7 +48,7 @@ LOGGER = logging.getLogger("trichord.server")
 
 SERVICES = tuple(
     f"trichord.v1.{name}Service"
-    for name in ("Embedding", "Feature", "Ingest", "Registry", "Search")
+    for name in ("Embedding", "Feature", "Ingest", "Migration", "Registry", "Search")
 )
 _SPARE_REFUSALS = 256
 """Calls beyond workers, queue and streams that still get a refusal with a reason; more are cut off
@@ -63,6 +69,7 @@ class Server:
         self._settings = settings = settings or Settings()
         self._catalog = catalog
         self._stopping = threading.Event()
+        self._backfills = Backfills(catalog)
         self.counters = Counters()
         self._pools = Pools.of(settings)
         self._server = grpc.server(
@@ -114,6 +121,7 @@ class Server:
         """Says NOT_SERVING, takes no new call, lets running ones end within `grace_s`."""
         self._health.enter_graceful_shutdown()
         self._stopping.set()
+        self._backfills.close()
         ended = self._server.stop(self._settings.grace_s)
         quiet = 0
         while quiet < _QUIET_LOOKS and not ended.wait(_LOOK_S):
@@ -128,7 +136,7 @@ class Server:
     def _add_services(self) -> None:
         catalog, settings, server = self._catalog, self._settings, self._server
         media = MediaRoot(settings.media_root, settings.max_message_bytes)
-        inputs = Inputs(catalog, media)
+        inputs = Inputs(media)
         ingest = IngestService(catalog, media, settings, self._stopping)
         added: Any = (
             (search_pb2_grpc.add_SearchServiceServicer_to_server, SearchService(catalog, inputs)),
@@ -138,6 +146,10 @@ class Server:
             ),
             (feature_pb2_grpc.add_FeatureServiceServicer_to_server, FeatureService(catalog)),
             (ingest_pb2_grpc.add_IngestServiceServicer_to_server, ingest),
+            (
+                migration_pb2_grpc.add_MigrationServiceServicer_to_server,
+                MigrationService(catalog, self._backfills),
+            ),
             (
                 registry_pb2_grpc.add_RegistryServiceServicer_to_server,
                 RegistryService(catalog, self.counters),
@@ -184,11 +196,12 @@ def serve(
     space: str | None = None,
     create: bool = False,
     policy: Policy | None = None,
+    spaces: Opener | Mapping[str, JointSpace] | None = None,
 ) -> None:
     """Opens the store, serves it, and returns after SIGTERM or SIGINT once all is closed.
 
     To be called in the main thread. Raises NotFound for a store that is not there (unless
-    `create`) and InvalidInput where it cannot listen.
+    `create`) and InvalidInput where it cannot listen. `spaces`: see `Catalog.open`.
     """
     told = threading.Event()
 
@@ -199,7 +212,7 @@ def serve(
     try:
         with (
             Catalog.open(
-                path, space=space, create=create, policy=policy, background=True
+                path, space=space, create=create, policy=policy, background=True, spaces=spaces
             ) as catalog,
             Server(catalog, settings),
         ):

@@ -5,14 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Sequence
 from typing import TypeVar
 
-from trichord.catalog import Catalog
 from trichord.embedders.media.sniff import HEAD_BYTES, sniff
 from trichord.embedders.media.text import decode_text
 from trichord.errors import InvalidInput, TrichordError
 from trichord.query import MAX_QUERIES, Audio, Image, Input, Query, Text
-from trichord.server.calls import principal
 from trichord.server.uris import MediaRoot
-from trichord.types import Frame, Modality
+from trichord.types import Modality
 from trichord.v1 import query_pb2
 from trichord.wire.queries import from_input, from_query
 
@@ -21,30 +19,17 @@ T = TypeVar("T")
 
 
 class Inputs:
-    """Reads queries and inputs against the frame of the space that they are meant for."""
+    """Reads queries and inputs. Whether a vector is of the frame of the space that is asked, the
+    catalog checks: which space that is, is known only of the view that is searched."""
 
-    def __init__(self, catalog: Catalog, media: MediaRoot) -> None:
-        self._catalog = catalog
+    def __init__(self, media: MediaRoot) -> None:
         self._media = media
 
-    def queries(
-        self, messages: Iterable[query_pb2.Query], frame: Frame | None
-    ) -> list[Query | TrichordError]:
-        return attempted(lambda message: from_query(message, frame, self.opened), messages)
+    def queries(self, messages: Iterable[query_pb2.Query]) -> list[Query | TrichordError]:
+        return attempted(lambda message: from_query(message, None, self.opened), messages)
 
-    def inputs(
-        self, messages: Iterable[query_pb2.QueryInput], frame: Frame | None
-    ) -> list[Input | TrichordError]:
-        return attempted(lambda message: from_input(message, frame, self.opened), messages)
-
-    def frame(self, space: str) -> Frame | None:
-        """None for a space that is not there: the catalog says so better."""
-        if space in ("", self._catalog.space_name):
-            return self._catalog.frame
-        for info in self._catalog.spaces(principal=principal()):
-            if info.space.name == space:
-                return info.space.frame
-        return None
+    def inputs(self, messages: Iterable[query_pb2.QueryInput]) -> list[Input | TrichordError]:
+        return attempted(lambda message: from_input(message, None, self.opened), messages)
 
     def opened(self, uri: str) -> Input:
         """The picture, sound or text in a file below the media root."""

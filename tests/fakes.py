@@ -28,11 +28,12 @@ def direction(word: str, dim: int) -> F32:
     return (vector / np.linalg.norm(vector)).astype(np.float32)
 
 
-def embed_text(text: str, dim: int) -> F32:
+def embed_text(text: str, dim: int, anchor: str = "hash") -> F32:
     words = re.findall(r"\w+", text)
     if not words:
         raise InvalidInput("the text is empty")
-    total = np.sum([direction(word, dim) for word in words], axis=0)
+    prefix = "" if anchor == "hash" else f"{anchor}/"
+    total = np.sum([direction(prefix + word, dim) for word in words], axis=0)
     return (total / np.linalg.norm(total)).astype(np.float32)
 
 
@@ -65,7 +66,7 @@ class HashEmbedder:
                     word = colour_of(content)
                 elif self.modality is Modality.AUDIO:
                     word = pitch_of(content)
-                vectors[row] = embed_text(word, self.frame.dim)
+                vectors[row] = embed_text(word, self.frame.dim, self.frame.anchor)
             except TrichordError as error:
                 errors[row] = error
         return Embedded(vectors, errors)
@@ -73,7 +74,8 @@ class HashEmbedder:
 
 @dataclass(frozen=True)
 class HashSpace:
-    """`version` changes the encoder ids, as another model would."""
+    """`version` changes the encoder ids, as another model would; another `anchor` is another frame,
+    in which every word has another direction."""
 
     dim: int = 32
     version: int = 1
@@ -84,6 +86,7 @@ class HashSpace:
     text_chunk_tokens: int = 16
     text_overlap_tokens: int = 4
     modalities: Sequence[Modality] = field(default=tuple(Modality))
+    anchor: str = "hash"
 
     @property
     def encoders(self) -> Mapping[Modality, Encoder]:
@@ -94,7 +97,7 @@ class HashSpace:
     @property
     def space(self) -> Space:
         ids = {modality: encoder.id for modality, encoder in self.encoders.items()}
-        return Space(self.name, Frame("hash", self.dim), ids)
+        return Space(self.name, Frame(self.anchor, self.dim), ids)
 
     @property
     def token_offsets(self) -> Callable[[str], Sequence[tuple[int, int]]]:

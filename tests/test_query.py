@@ -84,7 +84,7 @@ def test_one_thing_is_a_query_of_weight_one() -> None:
         (lambda: SearchOptions(limit=MAX_LIMIT + 1), InvalidInput, "10001"),
         (lambda: SearchOptions(segments=0), InvalidInput, "segments"),
         (lambda: SearchOptions(segments=101), InvalidInput, "segments"),
-        (lambda: SearchOptions(fuse="sum"), InvalidInput, "'rrf' or 'score'"),
+        (lambda: SearchOptions(fuse="sum"), InvalidInput, "rrf, score, significance, quota"),
     ],
 )
 def test_what_is_refused(make, kind: type, message: str) -> None:  # type: ignore[no-untyped-def]

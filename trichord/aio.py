@@ -16,6 +16,7 @@ import grpc.aio
 from google.protobuf.message import Message
 
 from trichord.hits import Hits
+from trichord.migrations import AsyncClientMigrations
 from trichord.query import Askable
 from trichord.results import Acknowledgement, Found, SpaceInfo, Stats
 from trichord.types import F32, IngestReport, Role
@@ -49,6 +50,7 @@ class AsyncClient:
         self._max_bytes = max_message_bytes
         # gRPC binds a channel to the loop that runs when it is made.
         self._opened: tuple[Any, Stubs] | None = None
+        self.migrations = AsyncClientMigrations(self._run, self._stubs, self._connection)
 
     async def __aenter__(self) -> Self:
         return self

@@ -10,10 +10,23 @@ from __future__ import annotations
 import logging
 import os
 import sys
+from pathlib import Path
 
 import click
 
-from trichord.commands import finding, keeping, serving, spaces, taking
+from trichord.commands import (
+    evaluating,
+    evaluating_spaces,
+    finding,
+    fitting,
+    keeping,
+    measuring,
+    migrating,
+    serving,
+    spaces,
+    taking,
+)
+from trichord.commands.machine import home_option, runtime_options
 from trichord.errors import (
     DeadlineExceeded,
     InvalidInput,
@@ -40,11 +53,14 @@ EXIT_CODES: tuple[tuple[type[TrichordError], int], ...] = (
 @click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
 @click.version_option(package_name="trichord", message="trichord %(version)s")
 @click.option("-v", "--verbose", is_flag=True, help="Log what happens to standard error.")
-def cli(verbose: bool) -> None:
+@home_option
+@runtime_options
+def cli(verbose: bool, home: Path | None, device: str, precision: str, offline: bool) -> None:
     """Audio, text and images in one space: ingest, search, serve.
 
     Commands work on a store of this machine (--store DIR, or TRICHORD_STORE), or with --server
-    HOST:PORT (or TRICHORD_SERVER) on a running server.
+    HOST:PORT (or TRICHORD_SERVER) on a running server. Where models run is said before the command:
+    trichord --device cuda serve.
     """
     logging.basicConfig(
         level=logging.INFO if verbose else logging.WARNING,
@@ -67,8 +83,13 @@ for command in (
     serving.serve,
     serving.demo,
     spaces.space,
+    migrating.migrate,
+    evaluating.eval_,
 ):
     cli.add_command(command)
+for part in (fitting.fit, measuring.calibrate, measuring.health):
+    spaces.space.add_command(part)
+migrating.migrate.add_command(evaluating_spaces.evaluate_)
 
 
 def main() -> None:

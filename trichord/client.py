@@ -15,6 +15,7 @@ import grpc
 from google.protobuf.message import Message
 
 from trichord.hits import Hits
+from trichord.migrations import ClientMigrations
 from trichord.query import Askable
 from trichord.results import Acknowledgement, Found, SpaceInfo, Stats
 from trichord.types import F32, IngestReport, Role
@@ -57,6 +58,7 @@ class Client:
         self._max_bytes = max_message_bytes
         self._channel: grpc.Channel = self._connection.open()
         self._stubs = Stubs(self._channel)
+        self.migrations = ClientMigrations(self._run, lambda: self._stubs, self._connection)
 
     def __enter__(self) -> Self:
         return self

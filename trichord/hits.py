@@ -42,13 +42,14 @@ class Hits:
 
     `item_ids`, `entity_ids`, `modalities`: lists of n. `scores`: float32 (n,), cosine of the best
     segment, higher is better. `significances`: float32 (n,), -log10 of the probability of such a
-    score by chance, NaN until the space is calibrated. Segments of hit i are rows
+    score by chance, NaN until the space is calibrated. `probabilities`: float32 (n,), of being
+    relevant, NaN where not known; None until judgements were given. Segments of hit i are rows
     `segment_offsets[i]` to `segment_offsets[i + 1]` of the segment columns; spans hold -1 where a
     segment has no such measure. `attributes`: column name -> list of n values.
 
-    What the answer rests on: `space`, `snapshot` (id), `coverage` (share of the searched live rows
-    that the search could reach, 1.0 when complete), `partial` (a leg was left out, say why in
-    `notes`), `next_page_token` (empty at the end).
+    What the answer rests on: `space` and its `frame` (id), `snapshot` (id), `coverage` (share of
+    the searched live rows that the search could reach, 1.0 when complete), `partial` (a leg was
+    left out, say why in `notes`), `next_page_token` (empty at the end).
 
     With several modalities the order is that of the fusion, so scores need not descend.
     """
@@ -66,12 +67,14 @@ class Hits:
     start_char: I64
     end_char: I64
     attributes: Mapping[str, Sequence[Any]] = field(default_factory=dict)
+    probabilities: F32 | None = None
     space: str = ""
     snapshot: int = 0
     coverage: float = 1.0
     partial: bool = False
     notes: tuple[str, ...] = ()
     next_page_token: str = ""
+    frame: str = ""
 
     def __len__(self) -> int:
         return len(self.item_ids)
@@ -107,7 +110,8 @@ class Hits:
             "entity_id": list(self.entity_ids),
             "modality": list(self.modalities),
             "score": self.scores,
-            "significance": [None if np.isnan(s) else float(s) for s in self.significances],
+            "significance": _known(self.significances),
+            "probability": _known(self.probabilities, len(self)),
             "start_ms": spans(self.start_ms),
             "end_ms": spans(self.end_ms),
             "start_char": spans(self.start_char),
@@ -126,6 +130,7 @@ class Hits:
             "modality": polars.String,
             "score": polars.Float32,
             "significance": polars.Float32,
+            "probability": polars.Float32,
             "start_ms": polars.Int64,
             "end_ms": polars.Int64,
             "start_char": polars.Int64,
@@ -138,6 +143,12 @@ class Hits:
 
     def to_pandas(self) -> pandas.DataFrame:
         return self.to_polars().to_pandas()
+
+
+def _known(values: F32 | None, rows: int = 0) -> list[float | None]:
+    if values is None:
+        return [None] * rows
+    return [None if np.isnan(value) else float(value) for value in values]
 
 
 @dataclass(frozen=True)
@@ -167,6 +178,14 @@ class Hit:
     def significance(self) -> float | None:
         """None until the space is calibrated."""
         value = float(self.hits.significances[self.row])
+        return None if np.isnan(value) else value
+
+    @property
+    def probability(self) -> float | None:
+        """Of being relevant; None until the space is calibrated with judgements."""
+        if self.hits.probabilities is None:
+            return None
+        value = float(self.hits.probabilities[self.row])
         return None if np.isnan(value) else value
 
     @property

@@ -20,6 +20,7 @@ class Action(StrEnum):
     INGEST = "ingest"
     DELETE = "delete"
     DESCRIBE = "describe"
+    MANAGE = "manage"
 
 
 @dataclass(frozen=True)

@@ -8,9 +8,9 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from math import isfinite
+from math import inf, isfinite
 from pathlib import Path
 from typing import Any, Self
 
@@ -23,6 +23,7 @@ from trichord.types import F32, AttributeValue, Group
 MAX_TERMS = 256
 MAX_LIMIT = 10_000
 MAX_QUERIES = 1_024
+FUSIONS = ("rrf", "score", "significance", "quota")
 
 
 class _Combinable:
@@ -94,17 +95,23 @@ class Audio(_Media):
 
 @dataclass(frozen=True, eq=False)
 class Vector(_Input):
-    """A ready vector, float32 (dim,), of the searched space's frame; it is scaled to length 1."""
+    """A ready vector, float32 (dim,), of the searched space's frame; it is scaled to length 1.
+
+    With `frame`, the id of the frame that it is of, a space of another frame refuses it
+    (FrameMismatch); without, only its length can tell.
+    """
 
     values: F32
+    frame: str = ""
 
-    def __init__(self, values: npt.ArrayLike) -> None:
+    def __init__(self, values: npt.ArrayLike, frame: str = "") -> None:
         array = np.ascontiguousarray(values, dtype=np.float32)
         if array.ndim != 1 or array.size == 0:
             raise VectorError(f"a query vector has one dimension, got shape {array.shape}")
         if not np.isfinite(array).all():
             raise VectorError("the query vector holds NaN or infinite values")
         object.__setattr__(self, "values", array)
+        object.__setattr__(self, "frame", frame)
 
 
 @dataclass(frozen=True)
@@ -156,6 +163,8 @@ class Query(_Combinable):
         return self.terms
 
 
+Quotas = tuple[tuple[str, int], ...]
+
 Askable = str | Input | Query | npt.NDArray[Any]
 
 
@@ -181,8 +190,11 @@ class SearchOptions:
 
     `modality` empty means all that the space can search. `attributes` names the attribute columns
     to return (empty: none; `("*",)`: all). `segments` is how many of its best segments each hit
-    shows. `fuse` says how lists of several modalities become one: by reciprocal rank ("rrf") or
-    by raw cosine ("score"). `exact` searches without approximation.
+    shows. `fuse` says how lists of several modalities become one: by reciprocal rank ("rrf"), by
+    raw cosine ("score"), by "significance", or by rank in the proportions of `quotas` ("quota";
+    pairs of modality and share, those not named get none; empty: equal shares). `exact` searches
+    without approximation. `min_significance` (-log10 of the probability by chance) and
+    `min_probability` (of being relevant) leave out hits below; they need a calibrated space.
     """
 
     modality: tuple[str, ...] = ()
@@ -194,14 +206,26 @@ class SearchOptions:
     fuse: str = "rrf"
     exact: bool = False
     page_token: str = ""
+    quotas: Quotas = ()
+    min_significance: float | None = None
+    min_probability: float | None = None
 
     def __post_init__(self) -> None:
         if not 1 <= self.limit <= MAX_LIMIT:
             raise InvalidInput(f"limit must be 1 to {MAX_LIMIT}, not {self.limit}")
         if not 1 <= self.segments <= 100:
             raise InvalidInput(f"segments must be 1 to 100, not {self.segments}")
-        if self.fuse not in ("rrf", "score"):
-            raise InvalidInput(f"fuse must be 'rrf' or 'score', not {self.fuse!r}")
+        if self.fuse not in FUSIONS:
+            raise InvalidInput(f"fuse must be one of {', '.join(FUSIONS)}, not {self.fuse!r}")
+        if self.quotas and self.fuse != "quota":
+            raise InvalidInput("quotas go with fuse='quota'")
+        names = [name for name, _ in self.quotas]
+        if len(set(names)) < len(names) or any(not 0 < share <= 1_000 for _, share in self.quotas):
+            raise InvalidInput("quotas name each modality once, with a share of 1 to 1000")
+        if self.min_significance is not None and not 0 <= self.min_significance < inf:
+            raise InvalidInput(f"min_significance must be 0 or more, not {self.min_significance}")
+        if self.min_probability is not None and not 0 <= self.min_probability <= 1:
+            raise InvalidInput(f"min_probability must be 0 to 1, not {self.min_probability}")
 
 
 @dataclass(frozen=True)
@@ -211,7 +235,8 @@ class Record:
     Exactly one of `data` (encoded bytes), `text`, `uri` (a path) and `vector` (float32 (dim,), with
     `modality`) carries content; with none of them the record only sets attributes of `entity_id`
     (or, if `item_id` is stored already, of that item). `item_id` defaults to the file's name below
-    the folder given, `entity_id` to the item's id.
+    the folder given, `entity_id` to the item's id. `frame` is the id of the frame that a vector is
+    of: a space of another one refuses it.
     """
 
     item_id: str | None = None
@@ -224,6 +249,22 @@ class Record:
     attributes: Mapping[str, AttributeValue] = field(default_factory=dict)
     event_timestamp: Any = None
     source: str = ""
+    frame: str = ""
+
+
+def as_quotas(value: str | Mapping[str, int] | Iterable[tuple[str, int]]) -> Quotas:
+    """`"audio=2,image=1"`, a mapping, or pairs, as pairs of modality and share.
+
+    >>> as_quotas("audio=2, image=1")
+    (('audio', 2), ('image', 1))
+    """
+    if isinstance(value, str):
+        parts = [part.partition("=") for part in as_names(value)]
+        if not all(share.strip().isdecimal() for _, _, share in parts):
+            raise InvalidInput(f"quotas look like audio=2,image=1, not {value!r}")
+        return tuple((name.strip(), int(share)) for name, _, share in parts)
+    pairs = value.items() if isinstance(value, Mapping) else value
+    return tuple((str(name), int(share)) for name, share in pairs)
 
 
 def as_names(value: str | Sequence[str] | None) -> tuple[str, ...]:

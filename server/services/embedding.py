@@ -10,7 +10,7 @@ from trichord.errors import TrichordError
 from trichord.query import Audio, Image, Input, Text
 from trichord.server.calls import principal
 from trichord.server.inputs import Inputs, alone, checked_count
-from trichord.types import Modality
+from trichord.types import Modality, Space
 from trichord.v1 import embedding_pb2, embedding_pb2_grpc
 from trichord.wire.enums import ROLES, member
 from trichord.wire.status import to_status
@@ -29,29 +29,28 @@ class EmbeddingService(embedding_pb2_grpc.EmbeddingServiceServicer):
     ) -> embedding_pb2.EmbedResponse:
         checked_count(len(request.inputs), "inputs")
         role = member(ROLES, request.role, "role")
-        space = request.space or None
-        frame = self._inputs.frame(request.space)
-        inputs = self._inputs.inputs(request.inputs, frame)
+        # By its own name, so that all of the answer is of one space whatever an alias does.
+        space = self._catalog.space_named(request.space or None)
+        inputs = self._inputs.inputs(request.inputs)
         alone(inputs)
         rows = [row for row, one in enumerate(inputs) if not isinstance(one, TrichordError)]
         good = [one for one in inputs if not isinstance(one, TrichordError)]
-        embedded = self._catalog.embed(good, role=role, space=space, principal=principal())
+        embedded = self._catalog.embed(good, role=role, space=space.name, principal=principal())
         errors = {row: one for row, one in enumerate(inputs) if isinstance(one, TrichordError)}
         errors |= {rows[row]: error for row, error in embedded.errors.items()}
         alone([errors.get(row) for row in range(len(inputs))])
         vectors = np.zeros((len(inputs), embedded.vectors.shape[1]), np.float32)
         vectors[rows] = embedded.vectors
-        response = embedding_pb2.EmbedResponse(
-            vectors=to_vector(vectors, frame.id if frame is not None else "")
-        )
+        response = embedding_pb2.EmbedResponse(vectors=to_vector(vectors, space.frame.id))
         for row, one in enumerate(inputs):
             result = response.results.add()
             if row in errors:
                 result.error.CopyFrom(to_status(errors[row]))
             elif not isinstance(one, TrichordError):
-                result.encoder = self._encoder(one, space)
+                result.encoder = _encoder(one, space)
         return response
 
-    def _encoder(self, one: Input, space: str | None) -> str:
-        modality = _MODALITIES.get(type(one))
-        return "" if modality is None else self._catalog.encoder_id(modality, space)
+
+def _encoder(one: Input, space: Space) -> str:
+    modality = _MODALITIES.get(type(one))
+    return "" if modality is None else space.encoders.get(modality, "")

@@ -59,7 +59,7 @@ class IngestService(ingest_pb2_grpc.IngestServiceServicer):
             yield to_acknowledgement(request.request_id, given)
 
     def _record(self, request: ingest_pb2.IngestRequest) -> Record:
-        record = from_record(request.record, self._catalog.frame)
+        record = from_record(request.record)
         if record.uri is None:
             return record
         path, name = self._media.file(record.uri)

@@ -29,16 +29,11 @@ class SearchService(search_pb2_grpc.SearchServiceServicer):
         options = read_options(request)
         if options.page_token and len(request.queries) != 1:
             raise PageTokenError("a page token continues one query: ask for it alone")
-        frame = self._inputs.frame(request.space)
-        queries = self._inputs.queries(request.queries, frame)
+        queries = self._inputs.queries(request.queries)
         alone(queries)
         answers = self._answers(queries, options, request.space)
         alone(answers)
-        return to_response(
-            answers,
-            space=request.space or self._catalog.space_name,
-            frame=frame.id if frame is not None else "",
-        )
+        return to_response(answers, space=request.space or self._catalog.space_name)
 
     def _answers(
         self, queries: Sequence[Query | TrichordError], options: SearchOptions, space: str

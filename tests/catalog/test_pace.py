@@ -8,11 +8,11 @@ import pytest
 
 from tests.fakes import HashSpace
 from trichord.catalog import Catalog, ingesting
-from trichord.catalog.ingesting import BATCH_RECORDS, COMMIT_EVERY_S, FIRST_RECORDS, _Pace
+from trichord.catalog.ingesting import BATCH_RECORDS, COMMIT_EVERY_S, FIRST_RECORDS, Pace
 
 
 def test_slow_records_are_committed_in_smaller_batches() -> None:
-    pace = _Pace()
+    pace = Pace()
     assert pace.records == FIRST_RECORDS
     pace.took(FIRST_RECORDS, 4 * COMMIT_EVERY_S)
     assert pace.records == FIRST_RECORDS // 4
@@ -21,7 +21,7 @@ def test_slow_records_are_committed_in_smaller_batches() -> None:
 
 
 def test_quick_records_double_up_to_the_bound() -> None:
-    pace, sizes = _Pace(), []
+    pace, sizes = Pace(), []
     for _ in range(10):
         pace.took(pace.records, 0.0)
         sizes.append(pace.records)

@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 
 from tests.catalog.conftest import add, some_records
 from tests.catalog.reference import Segment
+from tests.fakes import HashSpace
 from trichord.catalog import Catalog, pages
 from trichord.catalog.viewing import VIEWS_KEPT
 from trichord.errors import InvalidInput, PageTokenError
@@ -75,7 +76,7 @@ def test_a_page_of_another_process_is_read_from_the_store(catalog: Catalog) -> N
     whole = catalog.search("rain", limit=1000)
     token = catalog.search("rain", limit=30).next_page_token
     add(catalog, [Record("new", text="rain")])
-    with Catalog.open(catalog.path, space=catalog._encoder.joint) as other:  # type: ignore[union-attr]
+    with Catalog.open(catalog.path, space=HashSpace()) as other:
         page = other.search("rain", limit=30, page_token=token)
         assert list(page.item_ids) == list(whole.item_ids)[30:60]
         add(other, [Record("newer", text="rain")])

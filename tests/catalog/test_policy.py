@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import pytest
@@ -139,6 +139,9 @@ def test_permits_stands_on_every_path(catalog: Catalog, policy: HideNorway) -> N
         Action.DESCRIBE: lambda who: (catalog.stats(principal=who), catalog.spaces(principal=who)),
         Action.INGEST: lambda who: catalog.ingestion(principal=who).__enter__(),
         Action.DELETE: lambda who: catalog.delete("s1", principal=who),
+        Action.MANAGE: lambda who: catalog.migrations.register(
+            replace(HashSpace(), name="next", anchor="next"), principal=who
+        ),
     }
     assert set(calls) == set(Action)
     for action, call in calls.items():

@@ -13,7 +13,7 @@ import polars as pl
 import pytest
 
 from tests.catalog.test_folders import counts, entities
-from tests.fakes import direction, png
+from tests.fakes import HashSpace, direction, png
 from trichord.catalog import Catalog, ingesting, preparing, vectors
 from trichord.errors import InvalidInput
 from trichord.query import Record
@@ -360,7 +360,7 @@ def test_several_batches(catalog: Catalog, tmp_path: Path, monkeypatch: pytest.M
 
 
 def test_both_lanes_fingerprint_alike(catalog: Catalog) -> None:
-    space = catalog._encoder.joint.space  # type: ignore[union-attr]
+    space = HashSpace().space
     frame = vector_frame(9)
     raw, usable = vectors.matrix_of(frame["vector"], 32)
     assert usable.all()

@@ -15,10 +15,12 @@ from tests.server.serving import SPACE
 from tests.wire.test_hits import assert_equal
 from trichord.aio import AsyncClient
 from trichord.catalog import Catalog
+from trichord.catalog.migrations import Migrations
 from trichord.client import Client
 from trichord.errors import FilterError, InvalidInput, NotFound, TrichordError, VectorError
 from trichord.filters import parse
 from trichord.hits import Hits
+from trichord.migrations import AsyncClientMigrations, ClientMigrations
 from trichord.query import Audio, Image, ItemRef, SearchOptions, SegmentRef, Text, Vector, as_query
 from trichord.server.app import Server
 from trichord.types import Group, Role
@@ -162,7 +164,7 @@ BAD: list[tuple[Callable[[Any], Any], type[TrichordError], str]] = [
     (lambda c: c.search("a", where="market ="), FilterError, "column 9"),
     (lambda c: c.search("a", where="colour = 1"), FilterError, "colour"),
     (lambda c: c.search("a", where=3), FilterError, "int"),
-    (lambda c: c.search(np.ones(3)), VectorError, "needs 32"),
+    (lambda c: c.search(np.ones(3)), VectorError, "has 32"),
     (lambda c: c.search(np.full(32, np.nan)), VectorError, "NaN"),
     (lambda c: c.search("half \ud800"), InvalidInput, "surrogate"),
     (lambda c: c.get(["\udfff"]), InvalidInput, "surrogate"),
@@ -204,6 +206,12 @@ def test_both_clients_have_the_same_verbs() -> None:
         }
 
     assert verbs(Client) == verbs(AsyncClient)
-    shared = set(verbs(Client)) & set(vars(Catalog))
+    shared = set(verbs(Client)) & set(dir(Catalog))
     assert shared >= {"search", "search_many", "similar", "embed", "get", "ingest", "delete"}
     assert inspect.signature(Client.embed).parameters["role"].default == Role.QUERY
+    assert verbs(ClientMigrations) == verbs(AsyncClientMigrations)
+    remote = {"watch", "cancel"}  # of a backfill that runs elsewhere
+    for name, parameters in verbs(ClientMigrations).items():
+        if name not in remote:
+            here = list(inspect.signature(getattr(Migrations, name)).parameters)
+            assert [one for one in here if one not in ("principal", "stop")] == parameters, name

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
@@ -100,6 +101,14 @@ def reason_of(error: grpc.RpcError) -> str:
     info = detail(status_of(error), error_details_pb2.ErrorInfo)
     assert info.domain == "trichord"
     return str(info.reason)
+
+
+def eventually(condition: Callable[[], object], seconds: float = 60.0) -> None:
+    """Waits until the condition holds."""
+    end = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < end, "it never came to that"
+        time.sleep(0.01)
 
 
 class Gate:

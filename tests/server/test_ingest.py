@@ -96,7 +96,7 @@ BAD: dict[str, tuple[ingest_pb2.Record, str, str]] = {
     "modality": (ingest_pb2.Record(item_id="x", text="a", modality=9), "INVALID_ARGUMENT", "9"),
     "vector": (
         ingest_pb2.Record(item_id="x", modality=1, vector={"data": b"\0" * 8, "dim": 2}),
-        "INVALID_ARGUMENT", "needs 32",
+        "INVALID_ARGUMENT", "has 32",
     ),
     "frame": (
         ingest_pb2.Record(

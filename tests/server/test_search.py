@@ -189,7 +189,7 @@ def vector(**fields: object) -> dict:
 
 NAN = np.full(SPACE.dim, np.nan, np.float32).tobytes()
 BAD = {
-    "short vector": (vector(data=b"\0" * 8, dim=2), {}, "INVALID_ARGUMENT", "VECTOR", "needs 32"),
+    "short vector": (vector(data=b"\0" * 8, dim=2), {}, "INVALID_ARGUMENT", "VECTOR", "has 32"),
     "torn vector": (vector(data=b"\0" * 7), {}, "INVALID_ARGUMENT", "VECTOR", "whole rows"),
     "NaN": (vector(data=NAN), {}, "INVALID_ARGUMENT", "VECTOR", "NaN"),
     "zero vector": (vector(data=b"\0" * 128), {}, "INVALID_ARGUMENT", "VECTOR", "direction"),

@@ -41,6 +41,11 @@ def answers(draw: st.DrawFn, calibrated: bool, timed: bool) -> Hits:
         start_char=np.full(rows, -1, np.int64),
         end_char=np.full(rows, -1, np.int64),
         attributes={"market": column(st.one_of(st.none(), strategies.texts), count)},
+        probabilities=np.array(
+            column(st.one_of(st.floats(0, 1, width=32), st.just(np.nan)), count), np.float32
+        )
+        if calibrated
+        else None,
         space="hash",
         snapshot=17,
         next_page_token=draw(strategies.texts),
@@ -58,6 +63,11 @@ def assert_equal(got: Hits, sent: Hits) -> None:
         theirs, ours = getattr(got, name), getattr(sent, name)
         assert theirs.dtype == ours.dtype, name
         assert np.array_equal(theirs, ours, equal_nan=theirs.dtype == np.float32), name
+    if sent.probabilities is None:
+        assert got.probabilities is None
+    elif len(sent):
+        assert got.probabilities is not None
+        assert np.array_equal(got.probabilities, sent.probabilities, equal_nan=True)
     assert list(got.item_ids) == list(sent.item_ids)
     assert list(got.entity_ids) == list(sent.entity_ids)
     assert list(got.modalities) == list(sent.modalities)

@@ -110,9 +110,12 @@ def test_options_come_back_equal() -> None:
         group=Group.ENTITY,
         attributes=("*",),
         segments=5,
-        fuse="score",
+        fuse="quota",
         exact=True,
         page_token="abc",
+        quotas=(("audio", 3), ("image", 1)),
+        min_significance=2.5,
+        min_probability=0.0,
     )
     request = search_pb2.SearchRequest()
     write_options(options, request)

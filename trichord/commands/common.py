@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
+from trichord.commands.machine import default_spaces
 from trichord.errors import MissingExtra
 
 if TYPE_CHECKING:
@@ -54,23 +55,33 @@ def server_options(command: F) -> F:
 
 
 @contextmanager
-def catalog(store: str, *, create: bool = False, space: Any = None) -> Iterator[Catalog]:
-    """The catalogue in process; MissingExtra names the packages where they are not installed."""
+def catalog(
+    store: str, *, create: bool = False, space: Any = None, spaces: Any = None
+) -> Iterator[Catalog]:
+    """The catalogue in process, with what opens spaces by name (see `Catalog.open`); MissingExtra
+    names the packages where they are not installed."""
     try:
         from trichord.catalog import Catalog
     except ModuleNotFoundError as error:
         raise MissingExtra(error.name or "lancedb", "cpu") from None
-    with Catalog.open(store, create=create, space=space) as opened:
+    with Catalog.open(
+        store, create=create, space=space, spaces=spaces or default_spaces()
+    ) as opened:
         yield opened
 
 
 @contextmanager
 def reached(
-    store: str, server: str | None, token: str | None, tls_ca: str | None, space: str | None
+    store: str,
+    server: str | None,
+    token: str | None,
+    tls_ca: str | None,
+    space: str | None,
+    spaces: Any = None,
 ) -> Iterator[Catalog | Client]:
     """The catalogue of `store`, or the client of `server` if one is named: the same verbs."""
     if server is None:
-        with catalog(store, space=space) as opened:
+        with catalog(store, space=space, spaces=spaces) as opened:
             yield opened
         return
     from trichord.client import Client

@@ -17,7 +17,7 @@ from trichord.commands.common import (
 )
 from trichord.errors import InvalidInput, NotFound
 from trichord.hits import Hits
-from trichord.query import Audio, EntityRef, Image, ItemRef, Query, Text, Vector
+from trichord.query import FUSIONS, Audio, EntityRef, Image, ItemRef, Query, Text, Vector
 
 
 def search_options(command: Any) -> Any:
@@ -37,10 +37,24 @@ def search_options(command: Any) -> Any:
             click.option("--segments", default=1, show_default=True, help="Best segments per hit."),
             click.option(
                 "--fuse",
-                type=click.Choice(["rrf", "score"]),
+                type=click.Choice(FUSIONS),
                 default="rrf",
                 show_default=True,
-                help="How lists of several modalities merge: by rank or by raw cosine.",
+                help="How lists of several modalities merge: by rank, raw cosine, significance, or "
+                "by rank in the proportions of --quotas.",
+            ),
+            click.option("--quotas", default="", help="With --fuse quota: audio=2,image=1."),
+            click.option(
+                "--min-significance",
+                type=float,
+                default=None,
+                help="Leave out hits that chance explains better: 3 means less than 1 in 1000.",
+            ),
+            click.option(
+                "--min-probability",
+                type=float,
+                default=None,
+                help="Leave out hits that are less likely to be relevant.",
             ),
             click.option("--exact", is_flag=True, help="Search without approximation."),
             click.option("--page-token", default="", help="The next page of an earlier answer."),
@@ -93,7 +107,7 @@ def search(
         raise InvalidInput("say what to search for: a text, --image, --audio, --item, --entity …")
     query = Query(tuple(term for one in inputs for term in one._as_terms()))
     with reached(store, server, token, tls_ca, space) as there:
-        _show(there.search(query, **options), as_json)
+        _show(there.search(query, space=space, **options), as_json)
 
 
 @click.command()
@@ -115,7 +129,7 @@ def similar(
 ) -> None:
     """Find what is nearest to a stored item, itself left out."""
     with reached(store, server, token, tls_ca, space) as there:
-        _show(there.similar(item_id, **options), as_json)
+        _show(there.similar(item_id, space=space, **options), as_json)
 
 
 @click.command()
@@ -167,6 +181,7 @@ def _show(hits: Hits, as_json: bool) -> None:
         print_json(
             {
                 "space": hits.space,
+                "frame": hits.frame,
                 "snapshot": hits.snapshot,
                 "coverage": hits.coverage,
                 "partial": hits.partial,
@@ -179,6 +194,7 @@ def _show(hits: Hits, as_json: bool) -> None:
                         "modality": hit.modality,
                         "score": round(hit.score, 6),
                         "significance": hit.significance,
+                        "probability": hit.probability,
                         "attributes": hit.attributes,
                         "segments": [
                             {"ordinal": s.ordinal, "score": round(s.score, 6), **vars(s.span)}
@@ -198,15 +214,22 @@ def _show(hits: Hits, as_json: bool) -> None:
         click.echo("nothing found")
         return
     table = Table(box=None, pad_edge=False, header_style="bold")
-    for heading in ("score", "modality", "item", "entity", "where", *hits.attributes):
-        table.add_column(
-            heading, justify="right" if heading == "score" else "left", overflow="fold"
-        )
+    measures = ["score"]
+    if any(hit.significance is not None for hit in hits):
+        measures.append("significance")
+    if any(hit.probability is not None for hit in hits):
+        measures.append("probability")
+    for heading in measures:
+        table.add_column(heading, justify="right")
+    for heading in ("modality", "item", "entity", "where", *hits.attributes):
+        table.add_column(heading, overflow="fold")
     for hit in hits:
         best = hit.segments[0]
         where = f"{clock(best.start_ms)}–{clock(best.end_ms)}" if best.start_ms is not None else ""
         values = ["" if value is None else str(value) for value in hit.attributes.values()]
-        cells = [f"{hit.score:.3f}", hit.modality, hit.item_id, hit.entity_id, where, *values]
+        numbers = [getattr(hit, measure) for measure in measures]
+        shown = ["" if number is None else f"{number:.3f}" for number in numbers]
+        cells = [*shown, hit.modality, hit.item_id, hit.entity_id, where, *values]
         # Ids and attributes are other people's text: shown as they are, never as markup.
         table.add_row(*[Plain(cell) for cell in cells])
     Console().print(table)

@@ -8,6 +8,7 @@ from typing import Any
 import click
 
 from trichord.commands.common import space_option, store_option
+from trichord.commands.machine import default_spaces
 from trichord.errors import InvalidInput, MissingExtra
 
 
@@ -80,7 +81,7 @@ def serve(
         max_message_bytes=max_message_mb * 1024 * 1024,
         reflection=not no_reflection,
     )
-    run(store, settings, space=space)
+    run(store, settings, space=space, spaces=default_spaces())
 
 
 def _tokens(path: Path) -> dict[str, str]:

@@ -55,6 +55,12 @@ def ingest(
     chosen = space if frame is None else _ready_space(space, frame)
     console = Console(stderr=True)
     with catalog(store, create=True, space=chosen) as opened:
+        if space is not None and opened.space_named(space).name != opened.space_name:
+            raise InvalidInput(
+                f"what is ingested is embedded for {opened.space_name!r}, which the alias "
+                f"'default' of this store names, not for {space!r}: leave --space out, or move the "
+                "alias with trichord migrate"
+            )
         with Progress(
             TextColumn("{task.description}"),
             BarColumn(),

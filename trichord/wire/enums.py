@@ -27,8 +27,13 @@ GROUP_NUMBERS = {
 }
 GROUPS = (Group.ITEM, Group.SEGMENT, Group.ITEM, Group.ENTITY)
 
-FUSION_NUMBERS = {"rrf": search_pb2.FUSION_RRF, "score": search_pb2.FUSION_SCORE}
-FUSIONS = ("rrf", "rrf", "score")
+FUSION_NUMBERS = {
+    "rrf": search_pb2.FUSION_RRF,
+    "score": search_pb2.FUSION_SCORE,
+    "significance": search_pb2.FUSION_SIGNIFICANCE,
+    "quota": search_pb2.FUSION_QUOTA,
+}
+FUSIONS = ("rrf", "rrf", "score", "significance", "quota")
 
 ROLE_NUMBERS = {
     Role.QUERY: embedding_pb2.ROLE_QUERY,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from itertools import accumulate, chain
+from math import nan
 from operator import sub
 from typing import Any
 
@@ -21,12 +22,15 @@ _SPANS = ("start_ms", "end_ms", "start_char", "end_char")
 
 
 def to_response(
-    answers: Sequence[Hits | TrichordError], *, space: str, frame: str
+    answers: Sequence[Hits | TrichordError], *, space: str, frame: str = ""
 ) -> search_pb2.SearchResponse:
-    """Coverage is that of the worst answer, notes are those of all."""
+    """Coverage is that of the worst answer, notes are those of all. The answers of a call rest on
+    one space; `space` and `frame` are said where there are none."""
     response = search_pb2.SearchResponse()
     basis = response.basis
-    basis.space, basis.frame = space, frame
+    said = next((answer for answer in answers if isinstance(answer, Hits)), None)
+    basis.space = said.space if said is not None and said.space else space
+    basis.frame = said.frame if said is not None and said.frame else frame
     good: list[Hits] = []
     first = 0
     for answer in answers:
@@ -63,6 +67,10 @@ def _write_columns(answers: Sequence[Hits], columns: search_pb2.Hits) -> None:
     significances = [answer.significances.tolist() for answer in answers]
     if any(value == value for values in significances for value in values):  # not all NaN
         columns.significances.extend(chain.from_iterable(significances))
+    if any(answer.probabilities is not None for answer in answers):
+        for answer in answers:
+            known = answer.probabilities
+            columns.probabilities.extend([nan] * len(answer) if known is None else known.tolist())
     for name in _SPANS:
         spans = [getattr(answer, name).tolist() for answer in answers]
         if any(max(values, default=ABSENT) != ABSENT for values in spans):
@@ -98,6 +106,7 @@ def from_response(response: search_pb2.SearchResponse) -> list[Hits | TrichordEr
         if len(columns.significances)
         else np.full(len(items), np.nan, np.float32)
     )
+    probabilities = _floats(columns.probabilities) if len(columns.probabilities) else None
     segments = columns.segments
     offsets: I64 = np.array([0, *accumulate(segments.counts)], np.int64)
     ordinals, segment_scores = _integers(segments.ordinals), _floats(segments.scores)
@@ -126,12 +135,14 @@ def from_response(response: search_pb2.SearchResponse) -> list[Hits | TrichordEr
                 spans["start_char"][start:end],
                 spans["end_char"][start:end],
                 attributes={name: values[rows] for name, values in attributes.items()},
+                probabilities=None if probabilities is None else probabilities[rows],
                 space=basis.space,
                 snapshot=basis.snapshot,
                 coverage=basis.coverage,
                 partial=basis.partial,
                 notes=notes,
                 next_page_token=answer.next_page_token,
+                frame=basis.frame,
             )
         )
     return answers

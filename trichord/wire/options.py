@@ -10,6 +10,7 @@ from trichord.wire.enums import (
     GROUP_NUMBERS,
     GROUPS,
     member,
+    modality_number,
     modality_numbers,
     modality_of,
 )
@@ -27,6 +28,12 @@ def write_options(options: SearchOptions, request: search_pb2.SearchRequest) -> 
     request.fusion = FUSION_NUMBERS[options.fuse]
     request.exact = options.exact
     request.page_token = options.page_token
+    for name, share in options.quotas:
+        request.quotas.add(modality=modality_number(name), share=share)
+    if options.min_significance is not None:
+        request.min_significance = options.min_significance
+    if options.min_probability is not None:
+        request.min_probability = options.min_probability
 
 
 _DEFAULT_LIMIT = SearchOptions().limit
@@ -44,4 +51,9 @@ def read_options(request: search_pb2.SearchRequest) -> SearchOptions:
         fuse=member(FUSIONS, request.fusion, "fusion"),
         exact=request.exact,
         page_token=request.page_token,
+        quotas=tuple([(modality_of(q.modality).value, q.share) for q in request.quotas]),
+        min_significance=(
+            request.min_significance if request.HasField("min_significance") else None
+        ),
+        min_probability=request.min_probability if request.HasField("min_probability") else None,
     )

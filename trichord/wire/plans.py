@@ -15,6 +15,7 @@ from trichord.v1 import (
     embedding_pb2_grpc,
     feature_pb2_grpc,
     ingest_pb2_grpc,
+    migration_pb2_grpc,
     registry_pb2_grpc,
     search_pb2_grpc,
 )
@@ -33,6 +34,7 @@ class Stubs:
         self.embedding = _made(embedding_pb2_grpc.EmbeddingServiceStub, channel)
         self.feature = _made(feature_pb2_grpc.FeatureServiceStub, channel)
         self.ingest = _made(ingest_pb2_grpc.IngestServiceStub, channel)
+        self.migration = _made(migration_pb2_grpc.MigrationServiceStub, channel)
         self.registry = _made(registry_pb2_grpc.RegistryServiceStub, channel)
         self.health = _made(health_pb2_grpc.HealthStub, channel)
 

@@ -28,8 +28,8 @@ def write_input(asked: Input, message: query_pb2.QueryInput) -> None:
     match asked:
         case Text(text):
             message.text = text
-        case Vector(values=values):
-            write_vector(values, message.vector)
+        case Vector(values=values, frame=frame):
+            write_vector(values, message.vector, frame)
         case Image(data):
             message.image = data
         case Audio(data):
@@ -74,7 +74,7 @@ def from_input(
         case "audio":
             return Audio(message.audio)
         case "vector":
-            return Vector(one_vector(message.vector, frame))
+            return Vector(one_vector(message.vector, frame), message.vector.frame)
         case "item_id":
             return ItemRef(message.item_id)
         case "entity_id":

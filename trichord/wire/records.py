@@ -42,7 +42,7 @@ def to_record(record: Record) -> ingest_pb2.Record:
     elif record.uri is not None:
         message.uri = record.uri
     elif record.vector is not None:
-        message.vector.CopyFrom(to_vector(record.vector))
+        message.vector.CopyFrom(to_vector(record.vector, record.frame))
     write_attributes(record.attributes, message.attributes)
     if record.event_timestamp not in (None, ""):
         message.event_timestamp.CopyFrom(to_timestamp(as_time(record.event_timestamp)))
@@ -65,6 +65,7 @@ def from_record(message: ingest_pb2.Record, frame: Frame | None = None) -> Recor
         event_timestamp=(
             from_timestamp(message.event_timestamp) if message.HasField("event_timestamp") else None
         ),
+        frame=message.vector.frame if content == "vector" else "",
     )
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from trichord.results import IndexInfo, SpaceInfo, Stats
+from trichord.results import Coverage, IndexInfo, SpaceInfo, Stats
 from trichord.types import Frame, Space
 from trichord.v1 import registry_pb2
 from trichord.wire.enums import MODALITY_NUMBERS, modality_of
@@ -29,6 +29,13 @@ def _to_space(info: SpaceInfo) -> registry_pb2.Space:
             for modality, encoder in info.space.encoders.items()
         ],
         default=info.default,
+        aliases=info.aliases,
+        coverage=[
+            registry_pb2.SpaceCoverage(
+                modality=MODALITY_NUMBERS[one.modality], items=one.items, covered=one.covered
+            )
+            for one in info.coverage
+        ],
     )
 
 
@@ -42,6 +49,11 @@ def from_spaces(message: registry_pb2.ListSpacesResponse) -> list[SpaceInfo]:
             ),
             default=space.default,
             at_hand={modality_of(encoder.modality): encoder.at_hand for encoder in space.encoders},
+            aliases=tuple(space.aliases),
+            coverage=tuple(
+                Coverage(modality_of(one.modality), one.items, one.covered)
+                for one in space.coverage
+            ),
         )
         for space in message.spaces
     ]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Literal, TypedDict
 
 import numpy as np
@@ -17,9 +17,11 @@ from trichord.query import (
     Askable,
     Input,
     ItemRef,
+    Quotas,
     SearchOptions,
     as_names,
     as_query,
+    as_quotas,
 )
 from trichord.results import Found, SpaceInfo, Stats
 from trichord.types import F32, Group, Role
@@ -59,6 +61,9 @@ class SearchKeywords(TypedDict, total=False):
     fuse: str
     exact: bool
     page_token: str
+    quotas: str | Mapping[str, int] | Quotas
+    min_significance: float | None
+    min_probability: float | None
 
 
 def options_of(keywords: SearchKeywords) -> SearchOptions:
@@ -67,6 +72,8 @@ def options_of(keywords: SearchKeywords) -> SearchOptions:
     for name in ("modality", "attributes"):
         if name in given:
             given[name] = as_names(given[name])
+    if "quotas" in given:
+        given["quotas"] = as_quotas(given["quotas"])
     if "group" in given:
         try:
             given["group"] = Group(given["group"])

@@ -26,7 +26,7 @@ from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__
 from trichord.v1 import types_pb2 as trichord_dot_v1_dot_types__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1atrichord/v1/registry.proto\x12\x0btrichord.v1\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x17trichord/v1/types.proto\"\x13\n\x11ListSpacesRequest\"8\n\x12ListSpacesResponse\x12\"\n\x06spaces\x18\x01 \x03(\x0b\x32\x12.trichord.v1.Space\"j\n\x05Space\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\r\n\x05\x66rame\x18\x02 \x01(\t\x12\x0b\n\x03\x64im\x18\x03 \x01(\r\x12&\n\x08\x65ncoders\x18\x04 \x03(\x0b\x32\x14.trichord.v1.Encoder\x12\x0f\n\x07\x64\x65\x66\x61ult\x18\x05 \x01(\x08\"O\n\x07\x45ncoder\x12\'\n\x08modality\x18\x01 \x01(\x0e\x32\x15.trichord.v1.Modality\x12\n\n\x02id\x18\x02 \x01(\t\x12\x0f\n\x07\x61t_hand\x18\x03 \x01(\x08\"\x11\n\x0fGetStatsRequest\"\xcc\x03\n\x10GetStatsResponse\x12\x10\n\x08snapshot\x18\x01 \x01(\x03\x12\x31\n\rsnapshot_time\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x10\n\x08\x65ntities\x18\x03 \x01(\x04\x12\x37\n\x05items\x18\x04 \x03(\x0b\x32(.trichord.v1.GetStatsResponse.ItemsEntry\x12(\n\x07indexes\x18\x05 \x03(\x0b\x32\x17.trichord.v1.IndexStats\x12.\n\nattributes\x18\x06 \x03(\x0b\x32\x1a.trichord.v1.AttributeType\x12\x37\n\x05\x63\x61lls\x18\x07 \x03(\x0b\x32(.trichord.v1.GetStatsResponse.CallsEntry\x12\x10\n\x08segments\x18\x08 \x01(\x04\x12\x15\n\rbytes_on_disk\x18\t \x01(\x04\x12\x10\n\x08\x66\x61ilures\x18\n \x01(\x04\x1a,\n\nItemsEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\x04:\x02\x38\x01\x1a,\n\nCallsEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\x04:\x02\x38\x01\"\xaa\x01\n\nIndexStats\x12\r\n\x05space\x18\x01 \x01(\t\x12\'\n\x08modality\x18\x02 \x01(\x0e\x32\x15.trichord.v1.Modality\x12\x0c\n\x04kind\x18\x03 \x01(\t\x12\x0c\n\x04rows\x18\x04 \x01(\x04\x12\x12\n\nfresh_rows\x18\x05 \x01(\x04\x12\x17\n\x0fmeasured_recall\x18\x06 \x01(\x01\x12\x1b\n\x13\x62uilt_from_snapshot\x18\x07 \x01(\x03\"+\n\rAttributeType\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x0c\n\x04type\x18\x02 \x01(\t2\xa9\x01\n\x0fRegistryService\x12M\n\nListSpaces\x12\x1e.trichord.v1.ListSpacesRequest\x1a\x1f.trichord.v1.ListSpacesResponse\x12G\n\x08GetStats\x12\x1c.trichord.v1.GetStatsRequest\x1a\x1d.trichord.v1.GetStatsResponseb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1atrichord/v1/registry.proto\x12\x0btrichord.v1\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x17trichord/v1/types.proto\"\x13\n\x11ListSpacesRequest\"8\n\x12ListSpacesResponse\x12\"\n\x06spaces\x18\x01 \x03(\x0b\x32\x12.trichord.v1.Space\"\xa9\x01\n\x05Space\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\r\n\x05\x66rame\x18\x02 \x01(\t\x12\x0b\n\x03\x64im\x18\x03 \x01(\r\x12&\n\x08\x65ncoders\x18\x04 \x03(\x0b\x32\x14.trichord.v1.Encoder\x12\x0f\n\x07\x64\x65\x66\x61ult\x18\x05 \x01(\x08\x12\x0f\n\x07\x61liases\x18\x06 \x03(\t\x12,\n\x08\x63overage\x18\x07 \x03(\x0b\x32\x1a.trichord.v1.SpaceCoverage\"X\n\rSpaceCoverage\x12\'\n\x08modality\x18\x01 \x01(\x0e\x32\x15.trichord.v1.Modality\x12\r\n\x05items\x18\x02 \x01(\x04\x12\x0f\n\x07\x63overed\x18\x03 \x01(\x04\"O\n\x07\x45ncoder\x12\'\n\x08modality\x18\x01 \x01(\x0e\x32\x15.trichord.v1.Modality\x12\n\n\x02id\x18\x02 \x01(\t\x12\x0f\n\x07\x61t_hand\x18\x03 \x01(\x08\"\x11\n\x0fGetStatsRequest\"\xcc\x03\n\x10GetStatsResponse\x12\x10\n\x08snapshot\x18\x01 \x01(\x03\x12\x31\n\rsnapshot_time\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x10\n\x08\x65ntities\x18\x03 \x01(\x04\x12\x37\n\x05items\x18\x04 \x03(\x0b\x32(.trichord.v1.GetStatsResponse.ItemsEntry\x12(\n\x07indexes\x18\x05 \x03(\x0b\x32\x17.trichord.v1.IndexStats\x12.\n\nattributes\x18\x06 \x03(\x0b\x32\x1a.trichord.v1.AttributeType\x12\x37\n\x05\x63\x61lls\x18\x07 \x03(\x0b\x32(.trichord.v1.GetStatsResponse.CallsEntry\x12\x10\n\x08segments\x18\x08 \x01(\x04\x12\x15\n\rbytes_on_disk\x18\t \x01(\x04\x12\x10\n\x08\x66\x61ilures\x18\n \x01(\x04\x1a,\n\nItemsEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\x04:\x02\x38\x01\x1a,\n\nCallsEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\x04:\x02\x38\x01\"\xaa\x01\n\nIndexStats\x12\r\n\x05space\x18\x01 \x01(\t\x12\'\n\x08modality\x18\x02 \x01(\x0e\x32\x15.trichord.v1.Modality\x12\x0c\n\x04kind\x18\x03 \x01(\t\x12\x0c\n\x04rows\x18\x04 \x01(\x04\x12\x12\n\nfresh_rows\x18\x05 \x01(\x04\x12\x17\n\x0fmeasured_recall\x18\x06 \x01(\x01\x12\x1b\n\x13\x62uilt_from_snapshot\x18\x07 \x01(\x03\"+\n\rAttributeType\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x0c\n\x04type\x18\x02 \x01(\t2\xa9\x01\n\x0fRegistryService\x12M\n\nListSpaces\x12\x1e.trichord.v1.ListSpacesRequest\x1a\x1f.trichord.v1.ListSpacesResponse\x12G\n\x08GetStats\x12\x1c.trichord.v1.GetStatsRequest\x1a\x1d.trichord.v1.GetStatsResponseb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -41,22 +41,24 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_LISTSPACESREQUEST']._serialized_end=120
   _globals['_LISTSPACESRESPONSE']._serialized_start=122
   _globals['_LISTSPACESRESPONSE']._serialized_end=178
-  _globals['_SPACE']._serialized_start=180
-  _globals['_SPACE']._serialized_end=286
-  _globals['_ENCODER']._serialized_start=288
-  _globals['_ENCODER']._serialized_end=367
-  _globals['_GETSTATSREQUEST']._serialized_start=369
-  _globals['_GETSTATSREQUEST']._serialized_end=386
-  _globals['_GETSTATSRESPONSE']._serialized_start=389
-  _globals['_GETSTATSRESPONSE']._serialized_end=849
-  _globals['_GETSTATSRESPONSE_ITEMSENTRY']._serialized_start=759
-  _globals['_GETSTATSRESPONSE_ITEMSENTRY']._serialized_end=803
-  _globals['_GETSTATSRESPONSE_CALLSENTRY']._serialized_start=805
-  _globals['_GETSTATSRESPONSE_CALLSENTRY']._serialized_end=849
-  _globals['_INDEXSTATS']._serialized_start=852
-  _globals['_INDEXSTATS']._serialized_end=1022
-  _globals['_ATTRIBUTETYPE']._serialized_start=1024
-  _globals['_ATTRIBUTETYPE']._serialized_end=1067
-  _globals['_REGISTRYSERVICE']._serialized_start=1070
-  _globals['_REGISTRYSERVICE']._serialized_end=1239
+  _globals['_SPACE']._serialized_start=181
+  _globals['_SPACE']._serialized_end=350
+  _globals['_SPACECOVERAGE']._serialized_start=352
+  _globals['_SPACECOVERAGE']._serialized_end=440
+  _globals['_ENCODER']._serialized_start=442
+  _globals['_ENCODER']._serialized_end=521
+  _globals['_GETSTATSREQUEST']._serialized_start=523
+  _globals['_GETSTATSREQUEST']._serialized_end=540
+  _globals['_GETSTATSRESPONSE']._serialized_start=543
+  _globals['_GETSTATSRESPONSE']._serialized_end=1003
+  _globals['_GETSTATSRESPONSE_ITEMSENTRY']._serialized_start=913
+  _globals['_GETSTATSRESPONSE_ITEMSENTRY']._serialized_end=957
+  _globals['_GETSTATSRESPONSE_CALLSENTRY']._serialized_start=959
+  _globals['_GETSTATSRESPONSE_CALLSENTRY']._serialized_end=1003
+  _globals['_INDEXSTATS']._serialized_start=1006
+  _globals['_INDEXSTATS']._serialized_end=1176
+  _globals['_ATTRIBUTETYPE']._serialized_start=1178
+  _globals['_ATTRIBUTETYPE']._serialized_end=1221
+  _globals['_REGISTRYSERVICE']._serialized_start=1224
+  _globals['_REGISTRYSERVICE']._serialized_end=1393
 # @@protoc_insertion_point(module_scope)

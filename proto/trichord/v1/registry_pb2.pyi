@@ -21,18 +21,32 @@ class ListSpacesResponse(_message.Message):
     def __init__(self, spaces: _Optional[_Iterable[_Union[Space, _Mapping]]] = ...) -> None: ...
 
 class Space(_message.Message):
-    __slots__ = ("name", "frame", "dim", "encoders", "default")
+    __slots__ = ("name", "frame", "dim", "encoders", "default", "aliases", "coverage")
     NAME_FIELD_NUMBER: _ClassVar[int]
     FRAME_FIELD_NUMBER: _ClassVar[int]
     DIM_FIELD_NUMBER: _ClassVar[int]
     ENCODERS_FIELD_NUMBER: _ClassVar[int]
     DEFAULT_FIELD_NUMBER: _ClassVar[int]
+    ALIASES_FIELD_NUMBER: _ClassVar[int]
+    COVERAGE_FIELD_NUMBER: _ClassVar[int]
     name: str
     frame: str
     dim: int
     encoders: _containers.RepeatedCompositeFieldContainer[Encoder]
     default: bool
-    def __init__(self, name: _Optional[str] = ..., frame: _Optional[str] = ..., dim: _Optional[int] = ..., encoders: _Optional[_Iterable[_Union[Encoder, _Mapping]]] = ..., default: bool = ...) -> None: ...
+    aliases: _containers.RepeatedScalarFieldContainer[str]
+    coverage: _containers.RepeatedCompositeFieldContainer[SpaceCoverage]
+    def __init__(self, name: _Optional[str] = ..., frame: _Optional[str] = ..., dim: _Optional[int] = ..., encoders: _Optional[_Iterable[_Union[Encoder, _Mapping]]] = ..., default: bool = ..., aliases: _Optional[_Iterable[str]] = ..., coverage: _Optional[_Iterable[_Union[SpaceCoverage, _Mapping]]] = ...) -> None: ...
+
+class SpaceCoverage(_message.Message):
+    __slots__ = ("modality", "items", "covered")
+    MODALITY_FIELD_NUMBER: _ClassVar[int]
+    ITEMS_FIELD_NUMBER: _ClassVar[int]
+    COVERED_FIELD_NUMBER: _ClassVar[int]
+    modality: _types_pb2.Modality
+    items: int
+    covered: int
+    def __init__(self, modality: _Optional[_Union[_types_pb2.Modality, str]] = ..., items: _Optional[int] = ..., covered: _Optional[int] = ...) -> None: ...
 
 class Encoder(_message.Message):
     __slots__ = ("modality", "id", "at_hand")

@@ -22,6 +22,8 @@ class Fusion(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
     FUSION_UNSPECIFIED: _ClassVar[Fusion]
     FUSION_RRF: _ClassVar[Fusion]
     FUSION_SCORE: _ClassVar[Fusion]
+    FUSION_SIGNIFICANCE: _ClassVar[Fusion]
+    FUSION_QUOTA: _ClassVar[Fusion]
 GROUP_UNSPECIFIED: Group
 GROUP_SEGMENT: Group
 GROUP_ITEM: Group
@@ -29,9 +31,19 @@ GROUP_ENTITY: Group
 FUSION_UNSPECIFIED: Fusion
 FUSION_RRF: Fusion
 FUSION_SCORE: Fusion
+FUSION_SIGNIFICANCE: Fusion
+FUSION_QUOTA: Fusion
+
+class Quota(_message.Message):
+    __slots__ = ("modality", "share")
+    MODALITY_FIELD_NUMBER: _ClassVar[int]
+    SHARE_FIELD_NUMBER: _ClassVar[int]
+    modality: _types_pb2.Modality
+    share: int
+    def __init__(self, modality: _Optional[_Union[_types_pb2.Modality, str]] = ..., share: _Optional[int] = ...) -> None: ...
 
 class SearchRequest(_message.Message):
-    __slots__ = ("queries", "space", "modalities", "filter", "page_size", "group", "attributes", "segments_per_hit", "fusion", "exact", "page_token")
+    __slots__ = ("queries", "space", "modalities", "filter", "page_size", "group", "attributes", "segments_per_hit", "fusion", "exact", "page_token", "quotas", "min_significance", "min_probability")
     QUERIES_FIELD_NUMBER: _ClassVar[int]
     SPACE_FIELD_NUMBER: _ClassVar[int]
     MODALITIES_FIELD_NUMBER: _ClassVar[int]
@@ -43,6 +55,9 @@ class SearchRequest(_message.Message):
     FUSION_FIELD_NUMBER: _ClassVar[int]
     EXACT_FIELD_NUMBER: _ClassVar[int]
     PAGE_TOKEN_FIELD_NUMBER: _ClassVar[int]
+    QUOTAS_FIELD_NUMBER: _ClassVar[int]
+    MIN_SIGNIFICANCE_FIELD_NUMBER: _ClassVar[int]
+    MIN_PROBABILITY_FIELD_NUMBER: _ClassVar[int]
     queries: _containers.RepeatedCompositeFieldContainer[_query_pb2.Query]
     space: str
     modalities: _containers.RepeatedScalarFieldContainer[_types_pb2.Modality]
@@ -54,7 +69,10 @@ class SearchRequest(_message.Message):
     fusion: Fusion
     exact: bool
     page_token: str
-    def __init__(self, queries: _Optional[_Iterable[_Union[_query_pb2.Query, _Mapping]]] = ..., space: _Optional[str] = ..., modalities: _Optional[_Iterable[_Union[_types_pb2.Modality, str]]] = ..., filter: _Optional[_Union[_query_pb2.Filter, _Mapping]] = ..., page_size: _Optional[int] = ..., group: _Optional[_Union[Group, str]] = ..., attributes: _Optional[_Iterable[str]] = ..., segments_per_hit: _Optional[int] = ..., fusion: _Optional[_Union[Fusion, str]] = ..., exact: bool = ..., page_token: _Optional[str] = ...) -> None: ...
+    quotas: _containers.RepeatedCompositeFieldContainer[Quota]
+    min_significance: float
+    min_probability: float
+    def __init__(self, queries: _Optional[_Iterable[_Union[_query_pb2.Query, _Mapping]]] = ..., space: _Optional[str] = ..., modalities: _Optional[_Iterable[_Union[_types_pb2.Modality, str]]] = ..., filter: _Optional[_Union[_query_pb2.Filter, _Mapping]] = ..., page_size: _Optional[int] = ..., group: _Optional[_Union[Group, str]] = ..., attributes: _Optional[_Iterable[str]] = ..., segments_per_hit: _Optional[int] = ..., fusion: _Optional[_Union[Fusion, str]] = ..., exact: bool = ..., page_token: _Optional[str] = ..., quotas: _Optional[_Iterable[_Union[Quota, _Mapping]]] = ..., min_significance: _Optional[float] = ..., min_probability: _Optional[float] = ...) -> None: ...
 
 class SearchResponse(_message.Message):
     __slots__ = ("answers", "hits", "basis")
@@ -95,7 +113,7 @@ class Basis(_message.Message):
     def __init__(self, space: _Optional[str] = ..., frame: _Optional[str] = ..., snapshot: _Optional[int] = ..., coverage: _Optional[float] = ..., partial: bool = ..., notes: _Optional[_Iterable[str]] = ...) -> None: ...
 
 class Hits(_message.Message):
-    __slots__ = ("item_ids", "entity_ids", "modalities", "scores", "significances", "attributes", "segments")
+    __slots__ = ("item_ids", "entity_ids", "modalities", "scores", "significances", "attributes", "segments", "probabilities")
     ITEM_IDS_FIELD_NUMBER: _ClassVar[int]
     ENTITY_IDS_FIELD_NUMBER: _ClassVar[int]
     MODALITIES_FIELD_NUMBER: _ClassVar[int]
@@ -103,6 +121,7 @@ class Hits(_message.Message):
     SIGNIFICANCES_FIELD_NUMBER: _ClassVar[int]
     ATTRIBUTES_FIELD_NUMBER: _ClassVar[int]
     SEGMENTS_FIELD_NUMBER: _ClassVar[int]
+    PROBABILITIES_FIELD_NUMBER: _ClassVar[int]
     item_ids: _containers.RepeatedScalarFieldContainer[str]
     entity_ids: _containers.RepeatedScalarFieldContainer[str]
     modalities: _containers.RepeatedScalarFieldContainer[_types_pb2.Modality]
@@ -110,7 +129,8 @@ class Hits(_message.Message):
     significances: _containers.RepeatedScalarFieldContainer[float]
     attributes: _containers.RepeatedCompositeFieldContainer[_types_pb2.Column]
     segments: SegmentHits
-    def __init__(self, item_ids: _Optional[_Iterable[str]] = ..., entity_ids: _Optional[_Iterable[str]] = ..., modalities: _Optional[_Iterable[_Union[_types_pb2.Modality, str]]] = ..., scores: _Optional[_Iterable[float]] = ..., significances: _Optional[_Iterable[float]] = ..., attributes: _Optional[_Iterable[_Union[_types_pb2.Column, _Mapping]]] = ..., segments: _Optional[_Union[SegmentHits, _Mapping]] = ...) -> None: ...
+    probabilities: _containers.RepeatedScalarFieldContainer[float]
+    def __init__(self, item_ids: _Optional[_Iterable[str]] = ..., entity_ids: _Optional[_Iterable[str]] = ..., modalities: _Optional[_Iterable[_Union[_types_pb2.Modality, str]]] = ..., scores: _Optional[_Iterable[float]] = ..., significances: _Optional[_Iterable[float]] = ..., attributes: _Optional[_Iterable[_Union[_types_pb2.Column, _Mapping]]] = ..., segments: _Optional[_Union[SegmentHits, _Mapping]] = ..., probabilities: _Optional[_Iterable[float]] = ...) -> None: ...
 
 class SegmentHits(_message.Message):
     __slots__ = ("counts", "ordinals", "scores", "start_ms", "end_ms", "start_char", "end_char")

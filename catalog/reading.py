@@ -1,0 +1,257 @@
+"""What a catalogue is asked: searches, stored things by key, what is here. Nothing is written."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from trichord.catalog import counting, describing, health, pages, searching
+from trichord.catalog.arguments import as_group, as_ids
+from trichord.catalog.asking import Asker, Direction
+from trichord.catalog.encoding import ContentEncoder
+from trichord.catalog.found import found
+from trichord.catalog.health import SpaceHealth
+from trichord.catalog.models import Models
+from trichord.catalog.view import View
+from trichord.catalog.viewing import Views
+from trichord.errors import InvalidInput, NotFound, TrichordError
+from trichord.filters import Filter
+from trichord.hits import Hits
+from trichord.policy import LOCAL, Action, Policy, Principal
+from trichord.query import (
+    MAX_QUERIES,
+    Askable,
+    Input,
+    ItemRef,
+    Query,
+    Quotas,
+    SearchOptions,
+    as_names,
+    as_query,
+    as_quotas,
+)
+from trichord.results import Found, SpaceInfo, Stats
+from trichord.store import Store
+from trichord.types import Embedded, Frame, Group, Modality, Role, Space
+
+
+class Reading:
+    """The half of `Catalog` that only reads. `kept_fresh`: somebody else looks for newer snapshots,
+    so reads need not."""
+
+    def __init__(
+        self, store: Store, space: str, models: Models, policy: Policy, *, kept_fresh: bool
+    ) -> None:
+        self._store = store
+        self._space = space
+        self._models = models
+        models.serve(store)
+        self._policy = policy
+        self._kept_fresh = kept_fresh
+        self._views = Views(store)
+
+    @property
+    def path(self) -> Path:
+        return self._store.path
+
+    @property
+    def space_name(self) -> str:
+        """The default space: that of the alias "default" if there is one."""
+        return self._views.newest.named(None, self._space)
+
+    @property
+    def frame(self) -> Frame:
+        """Of the default space; raises NotFound while nothing says what it is."""
+        return self._space_of(self._views.newest, None).frame
+
+    # Searching
+
+    def search(
+        self,
+        asked: Askable,
+        *,
+        modality: str | Sequence[str] | None = None,
+        where: str | Filter | None = None,
+        limit: int = 10,
+        group: str | Group = Group.ITEM,
+        attributes: str | Sequence[str] | None = None,
+        segments: int = 1,
+        fuse: str = "rrf",
+        exact: bool = False,
+        page_token: str = "",
+        quotas: str | Mapping[str, int] | Quotas = (),
+        min_significance: float | None = None,
+        min_probability: float | None = None,
+        space: str | None = None,
+        principal: Principal = LOCAL,
+    ) -> Hits:
+        """The nearest stored content to a text, picture, sound, vector, stored thing or a weighted
+        combination of these, best first. Options: see `SearchOptions`.
+
+        Raises InvalidInput (MediaError, VectorError, FilterError, PageTokenError), NotFound for an
+        unknown item or space, EncoderMismatch, PermissionDenied.
+        """
+        options = SearchOptions(
+            as_names(modality),
+            where,
+            limit,
+            as_group(group),
+            as_names(attributes),
+            segments,
+            fuse,
+            exact,
+            page_token,
+            as_quotas(quotas),
+            min_significance,
+            min_probability,
+        )
+        answer = self.search_many([as_query(asked)], options, space=space, principal=principal)[0]
+        if isinstance(answer, TrichordError):
+            raise answer
+        return answer
+
+    def similar(self, item_id: str, **options: Any) -> Hits:
+        """What is nearest to a stored item, itself left out; options as for `search`."""
+        return self.search(ItemRef(item_id), **options)
+
+    def search_many(
+        self,
+        queries: Sequence[Query],
+        options: SearchOptions,
+        *,
+        space: str | None = None,
+        principal: Principal = LOCAL,
+    ) -> list[Hits | TrichordError]:
+        """One answer per query, in order; a query that fails does not fail the others.
+
+        Raises what concerns all of them: FilterError, NotFound for the space, PermissionDenied …
+        """
+        self._policy.permits(principal, Action.SEARCH)
+        if not 0 < len(queries) <= MAX_QUERIES:
+            raise InvalidInput(f"a search has 1 to {MAX_QUERIES} queries, this one {len(queries)}")
+        view, offset, first = self._current(), 0, options.limit
+        if options.page_token:
+            if len(queries) != 1:
+                raise InvalidInput("a page token goes with exactly one query")
+            # An alias means what it meant in the snapshot of the first page.
+            view = self._views.at(pages.snapshot_of(options.page_token))
+        stored = self._space_of(view, space)
+        if options.page_token:
+            asked = pages.question(queries[0], options, stored.name)
+            _, offset, first = pages.read_token(options.page_token, asked)
+        visible = self._policy.visible(principal)
+        asker = self._asker(view, stored, visible)
+        answers = searching.search(
+            view, stored, asker, queries, options, visible=visible, offset=offset, first=first
+        )
+        results: list[Hits | TrichordError] = []
+        for answer in answers:
+            if isinstance(answer, TrichordError):
+                results.append(answer)
+                continue
+            hits, more = answer
+            if more and len(queries) == 1:
+                asked = pages.question(queries[0], options, stored.name)
+                following = pages.token(view.snapshot.id, offset + options.limit, first, asked)
+                hits = replace(hits, next_page_token=following)
+                self._views.offer(view)
+            results.append(hits)
+        return results
+
+    def embed(
+        self,
+        inputs: Sequence[Input],
+        *,
+        role: Role = Role.QUERY,
+        space: str | None = None,
+        principal: Principal = LOCAL,
+    ) -> Embedded:
+        """One unit vector per input, float32 (n, dim), with an error per input that has none."""
+        self._policy.permits(principal, Action.EMBED)
+        view = self._current()
+        stored = self._space_of(view, space)
+        asker = self._asker(view, stored, self._policy.visible(principal))
+        vectors = np.zeros((len(inputs), stored.frame.dim), np.float32)
+        errors: dict[int, TrichordError] = {}
+        for row, answer in enumerate(asker.embed(inputs, role)):
+            if isinstance(answer, Direction):
+                vectors[row] = answer.vector
+            else:
+                errors[row] = answer
+        return Embedded(vectors, errors)
+
+    def space_named(self, name: str | None = None) -> Space:
+        """The space that a name or an alias stands for now (None: the default one); raises
+        NotFound. What is asked of it by its own name is not touched by a switch."""
+        return self._space_of(self._current(), name)
+
+    def encoder_id(self, modality: Modality, space: str | None = None) -> str:
+        """The encoder that makes vectors of the modality; empty if the space has none."""
+        return self.space_named(space).encoders.get(modality, "")
+
+    # Stored things
+
+    def get(
+        self,
+        item_ids: str | Sequence[str] = (),
+        *,
+        entity_ids: str | Sequence[str] = (),
+        attributes: str | Sequence[str] | None = None,
+        principal: Principal = LOCAL,
+    ) -> Found:
+        """Items and entities by id, in the order asked; ids that are not stored are listed."""
+        self._policy.permits(principal, Action.GET)
+        items, entities = as_ids(item_ids), as_ids(entity_ids)
+        names, visible = as_names(attributes), self._policy.visible(principal)
+        try:
+            return found(self._current(), items, entities, names, visible=visible)
+        except NotFound:  # compaction removed the snapshot between the two looks
+            return found(self._views.refresh(), items, entities, names, visible=visible)
+
+    # What is here
+
+    def stats(self, *, principal: Principal = LOCAL) -> Stats:
+        self._policy.permits(principal, Action.DESCRIBE)
+        return counting.count(self._store, self._current(), self._policy.visible(principal))
+
+    def spaces(self, *, principal: Principal = LOCAL) -> list[SpaceInfo]:
+        self._policy.permits(principal, Action.DESCRIBE)
+        shown = self._policy.visible(principal)
+        return describing.spaces(self._current(), self._models, self._space, shown)
+
+    def health(
+        self, *, space: str | None = None, principal: Principal = LOCAL, **options: Any
+    ) -> SpaceHealth:
+        """How well the vectors of a space are spread, and what is missing; see `SpaceHealth`."""
+        self._policy.permits(principal, Action.DESCRIBE)
+        view = self._views.refresh()
+        return health.measure(view, self._space_of(view, space), **options)
+
+    def refresh(self) -> int:
+        """Looks for a newer snapshot now; returns the id of the one that reads see from here on."""
+        return self._views.refresh().snapshot.id
+
+    def _current(self) -> View:
+        return self._views.newest if self._kept_fresh else self._views.current()
+
+    def _space_of(self, view: View, name: str | None) -> Space:
+        wanted = view.named(name, self._space)
+        if wanted in view.stored:
+            return view.stored[wanted].space
+        default = view.named(None, self._space)
+        encoder = self._encoder_of(wanted) if wanted == default == self._space else None
+        if encoder is not None:
+            return encoder.joint.space  # nothing is stored yet
+        known = ", ".join([*view.stored, *view.aliases]) or self._space
+        raise NotFound(f"there is no space {wanted!r} here; there is {known}", space=wanted)
+
+    def _asker(self, view: View, space: Space, visible: Filter | None) -> Asker:
+        return Asker(view, space, self._models.find(space.name), view.shown(visible))
+
+    def _encoder_of(self, space: str) -> ContentEncoder | None:
+        found = self._models.find(space)
+        return None if isinstance(found, TrichordError) else found
