@@ -32,7 +32,7 @@ from trichord.embedders.pocket.text import find_minilm
 from trichord.embedders.running import cpu_has_bf16
 from trichord.types import Modality
 
-IMAGES, SOUNDS, TEXTS, MIXED = 96, 24, 512, 128
+IMAGES, SOUNDS, TEXTS, MIXED = 192, 24, 512, 128
 IMAGE_BATCH, SOUND_BATCH, TEXT_BATCH = 32, 8, 64
 CPU = {"device": "cpu", "offline": True}
 Seconds = tuple[float, float]

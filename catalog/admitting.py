@@ -113,6 +113,15 @@ def admit(
     return Admission(joint.name, key, How.RECORDED if compared is None else How.CHECKED, compared)
 
 
+def drift(stored: Recorded, joint: JointSpace) -> Agreement | None:
+    """How the canaries that this machine computes compare with those that the store was written
+    with, loading the models; None where the store has none of these encoders. A disagreement is
+    told, not raised. Raises ModelError, StoreDamaged."""
+    mine = {modality: encoder.id for modality, encoder in joint.encoders.items()}
+    kept = _kept(stored.records(CANARIES).get(joint.name), mine)
+    return agreement(kept, vectors(joint, tuple(kept.vectors))) if kept.vectors else None
+
+
 def forgotten(stored: Recorded, space: str) -> dict[str, dict[str, None]]:
     """The records that a commit has to carry when a space is removed from a store."""
     keys = [key for key in stored.records(RUNTIMES) if key.rpartition("/")[0] == space]

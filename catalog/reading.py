@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from trichord.catalog import counting, describing, health, pages, searching
+from trichord.catalog import admitting, counting, describing, health, pages, searching
 from trichord.catalog.arguments import as_group, as_ids
 from trichord.catalog.asking import Asker, Direction
 from trichord.catalog.encoding import ContentEncoder
@@ -18,6 +18,7 @@ from trichord.catalog.health import SpaceHealth
 from trichord.catalog.models import Models
 from trichord.catalog.view import View
 from trichord.catalog.viewing import Views
+from trichord.embedders.canaries import Agreement
 from trichord.errors import InvalidInput, NotFound, TrichordError
 from trichord.filters import Filter
 from trichord.hits import Hits
@@ -230,6 +231,14 @@ class Reading:
         self._policy.permits(principal, Action.DESCRIBE)
         view = self._views.refresh()
         return health.measure(view, self._space_of(view, space), **options)
+
+    def drift(self, *, space: str | None = None, principal: Principal = LOCAL) -> Agreement | None:
+        """How the vectors of the canaries that this machine computes compare with those that the
+        store was written with; None where the store has none of these encoders. Loads the models;
+        raises ModelError, NotFound where the space is not known here."""
+        self._policy.permits(principal, Action.DESCRIBE)
+        stored = self._space_of(self._current(), space)
+        return admitting.drift(self._store, self._models.get(stored.name).joint)
 
     def refresh(self) -> int:
         """Looks for a newer snapshot now; returns the id of the one that reads see from here on."""

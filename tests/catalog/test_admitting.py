@@ -310,3 +310,18 @@ def test_a_machine_that_computes_otherwise_neither_writes_nor_answers(tmp_path: 
             catalog.load_models()
         with pytest.raises(EncoderMismatch):
             catalog.search("rain")
+
+
+def test_drift_is_told_and_not_raised(tmp_path: Path) -> None:
+    with Catalog.open(tmp_path / "store", space=joint(Machine())) as catalog:
+        assert catalog.drift() is None
+        with catalog.ingestion() as ingestion:
+            ingestion.add([Record("a", text="rain")])
+        same = catalog.drift()
+        assert same is not None and same.agrees
+        assert {round(f.cosine, 6) for f in same.figures.values()} == {1.0}
+    off = Machine(noise=0.5, noisy=frozenset({Modality.AUDIO}))
+    with Catalog.open(tmp_path / "store", space=joint(off)) as catalog:
+        found = catalog.drift()
+        assert found is not None and not found.agrees
+        assert [m for m, f in found.figures.items() if not f.agrees] == [Modality.AUDIO]

@@ -8,7 +8,7 @@ from typing import Any
 import click
 
 from trichord.commands.common import catalog, json_option, print_json, space_option, store_option
-from trichord.errors import InvalidInput, NotFound
+from trichord.errors import InvalidInput, NotFound, TrichordError
 
 LEVELS = (2.0, 3.0, 4.0, 6.0)
 
@@ -111,11 +111,23 @@ def _judged(folder: str) -> list[Any]:
 @store_option
 @space_option
 @click.option("--sample", default=4_000, show_default=True, help="Vectors looked at per modality.")
+@click.option("--no-drift", is_flag=True, help="Load no model to compare canaries.")
 @json_option
-def health(store: str, space: str | None, sample: int, as_json: bool) -> None:
-    """Show how well the vectors of a space are spread, and what is missing."""
+def health(store: str, space: str | None, sample: int, no_drift: bool, as_json: bool) -> None:
+    """Show how well the vectors of a space are spread, what is missing, and whether this machine
+    computes what the store holds."""
     with catalog(store, create=False, space=space) as opened:
         found = opened.health(space=space, sample=sample)
+        drift, told = None, "not compared"
+        if not no_drift:
+            try:
+                drift = opened.drift(space=space)
+                told = "none of these encoders are stored" if drift is None else str(drift)
+            except TrichordError as error:
+                told = f"cannot be computed here: {error}"
+    warnings = list(found.warnings)
+    if drift is not None and not drift.agrees:
+        warnings.append("this machine computes other vectors than the store was written with")
     if as_json:
         print_json(
             {
@@ -124,7 +136,8 @@ def health(store: str, space: str | None, sample: int, as_json: bool) -> None:
                 "snapshot": found.snapshot,
                 "modalities": [{**vars(one), "coverage": one.coverage} for one in found.modalities],
                 "pairs": [vars(pair) for pair in found.pairs],
-                "warnings": list(found.warnings),
+                "canaries": told if drift is None else drift.to_json(),
+                "warnings": warnings,
             }
         )
         return
@@ -169,5 +182,6 @@ def health(store: str, space: str | None, sample: int, as_json: bool) -> None:
     console = Console()
     console.print(first)
     console.print(second)
-    for warning in found.warnings:
+    click.echo(f"canaries: {told}")
+    for warning in warnings:
         click.echo(f"warning: {warning}")
