@@ -8,7 +8,8 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from trichord.catalog import vectors
-from trichord.catalog.ingestion import Ingestion, failure_of
+from trichord.catalog.failing import failure_of
+from trichord.catalog.ingestion import Ingestion
 from trichord.query import Record
 from trichord.results import Outcome
 from trichord.sources import Source, Table, count, records, sources

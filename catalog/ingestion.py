@@ -27,6 +27,7 @@ from trichord.catalog.changes import (
 )
 from trichord.catalog.deciding import item_changes, unlike_stored
 from trichord.catalog.encoding import ContentEncoder, Segments, encoder_facts
+from trichord.catalog.failing import failure_of, source_of
 from trichord.catalog.migrating import failure_source
 from trichord.catalog.preparing import Prepared, prepare
 from trichord.catalog.written import Written, same_plan
@@ -374,22 +375,6 @@ class Ingestion:
 def _embedded(row: ItemChange, space: str) -> tables.Embedded:
     assert row.prepared.modality is not None
     return row.prepared.item_id, row.prepared.modality, row.segments[space]
-
-
-def source_of(record: Record) -> str:
-    """What a record is called in failures: where it comes from, else its id."""
-    return _storable(record.source or record.item_id or record.entity_id or "(no id)")
-
-
-def failure_of(record: Record, error: TrichordError, when: datetime) -> IngestFailure:
-    """How a record that was refused is remembered."""
-    item_id = None if record.item_id is None else _storable(record.item_id)
-    return IngestFailure(source_of(record), item_id, error.reason, _storable(str(error)), when)
-
-
-def _storable(text: Any) -> str:
-    """Names of files and ids may hold what is no Unicode text."""
-    return str(text).encode("utf-8", "backslashreplace").decode()
 
 
 def _without_repeats(records: Sequence[Record]) -> list[Sequence[Record]]:
