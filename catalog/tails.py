@@ -13,7 +13,6 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-from scipy.optimize import minimize
 
 from trichord.errors import InvalidInput, StoreDamaged
 from trichord.types import F32
@@ -133,6 +132,9 @@ def fit(scores: npt.ArrayLike) -> Tail:
 
 def _pareto(over: F64, room: float) -> tuple[float, float]:
     """Shape and scale of the tail by maximum likelihood, with its end at `room` or beyond."""
+    # A third of a second that opening a catalogue need not wait for.
+    from scipy.optimize import minimize
+
     mean = float(over.mean())
 
     def loss(parameters: F64) -> float:

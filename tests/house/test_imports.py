@@ -39,6 +39,11 @@ def test_the_pocket_space_is_known_without_torch() -> None:
     assert "torch" not in loaded
 
 
+def test_opening_a_catalogue_waits_for_no_model_and_no_statistics() -> None:
+    loaded = modules_after("import trichord.catalog, trichord.server.app")
+    assert not loaded & {"torch", "scipy", "sklearn", "transformers", "open_clip", "matplotlib"}
+
+
 def test_the_index_needs_no_table_engine() -> None:
     loaded = modules_after("import trichord.index.build, trichord.index.persist")
     assert "faiss" in loaded
