@@ -49,6 +49,8 @@ def measure(
     modalities with fewer than `minimum` pairs of vectors stays without a background, and `skipped`
     says so.
     """
+    if pairs < 1 or minimum < 1:
+        raise InvalidInput("a calibration draws at least one pair")
     generator = np.random.default_rng(seed)
     asked: dict[Modality, tuple[F32, I64]] = {}
     for modality in space.encoders:

@@ -12,7 +12,7 @@ from trichord.catalog.calibration import Calibration
 from trichord.catalog.encoding import ContentEncoder
 from trichord.catalog.view import View
 from trichord.catalog.writing import SharedWriter
-from trichord.errors import TrichordError
+from trichord.errors import InvalidInput, TrichordError
 from trichord.hits import Hits
 from trichord.query import Audio, Image, ItemRef, Query, SearchOptions, SegmentRef, Text
 from trichord.types import Modality, Space
@@ -31,6 +31,9 @@ def calibrate(
     """Measures the backgrounds, fits P(relevant) where there are judgements, and commits both as
     the space's record. Nothing is written when something of it fails."""
     made = backgrounds.measure(view, space, encoder, texts=texts, **options)
+    if not made.tails:
+        reasons = "; ".join(f"{q} -> {i}: {why}" for (q, i), why in made.skipped.items())
+        raise InvalidInput(f"nothing of space {space.name!r} could be calibrated ({reasons})")
     if judged:
         asker = Asker(view, space, encoder, None)
 

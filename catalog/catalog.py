@@ -12,6 +12,7 @@ import numpy as np
 from trichord.catalog import building, calibrating, ingesting, writing
 from trichord.catalog.arguments import as_ids, default_space
 from trichord.catalog.calibration import Calibration
+from trichord.catalog.encoding import ContentEncoder
 from trichord.catalog.ingestion import Ingestion
 from trichord.catalog.keeping import Keeper
 from trichord.catalog.legs import Leg
@@ -20,14 +21,14 @@ from trichord.catalog.models import Models, Opener
 from trichord.catalog.reading import Reading
 from trichord.catalog.written import written
 from trichord.embedders.media.limits import DEFAULT_LIMITS, Limits
-from trichord.embedders.spaces import JointSpace
-from trichord.errors import InvalidInput, NotFound
+from trichord.embedders.spaces import JointSpace, ReadySpace
+from trichord.errors import InvalidInput, NotFound, TrichordError
 from trichord.policy import LOCAL, Action, AllowAll, Policy, Principal
 from trichord.query import Askable, as_query
 from trichord.results import Migration
 from trichord.store import CompactionReport, Store, VerifyReport
 from trichord.store import verify as verify_store
-from trichord.types import IngestFailure, IngestReport
+from trichord.types import IngestFailure, IngestReport, Space
 
 
 class Catalog(Reading):
@@ -172,6 +173,16 @@ class Catalog(Reading):
         self.refresh()
         return report
 
+    def _fitting(self, space: Space, *, needed: bool) -> ContentEncoder | None:
+        """What embeds for a stored space here; None, or why not where it is `needed`."""
+        try:
+            encoder = self._models.fitting(space)
+        except TrichordError:
+            if needed:
+                raise
+            return None
+        return None if isinstance(encoder.joint, ReadySpace) and not needed else encoder
+
     def record_evaluation(
         self,
         space: str,
@@ -204,15 +215,18 @@ class Catalog(Reading):
         items by id) a probability of being relevant.
 
         `texts` are questions as people ask them; None takes captions of our own. Options go to
-        `trichord.catalog.backgrounds.measure`. Raises InvalidInput for too few judgements.
+        `trichord.catalog.backgrounds.measure`. It replaces an earlier calibration as a whole, with
+        its probabilities. Raises InvalidInput where there is too little of anything to compare, or
+        too few judgements; then the earlier one stays. Given `texts`, raises what keeps this
+        process from embedding them (EncoderMismatch, ModelError, NotFound …).
         """
-        self._policy.permits(principal, Action.INGEST)
+        self._policy.permits(principal, Action.MANAGE)
         view = self._views.refresh()
         stored = self._space_of(view, space)
         made = calibrating.calibrate(
             view,
             stored,
-            self._encoder_of(stored.name),
+            self._fitting(stored, needed=texts is not None),
             self._writer,
             texts=texts,
             judged=[(as_query(asked), grades) for asked, grades in judged],

@@ -15,6 +15,7 @@ import numpy as np
 
 from trichord.catalog.legs import Leg
 from trichord.catalog.view import View
+from trichord.errors import InvalidInput
 from trichord.types import F32, I64, Modality, Space
 
 SAMPLE = 4_000
@@ -74,7 +75,10 @@ class SpaceHealth:
 
 
 def measure(view: View, space: Space, *, sample: int = SAMPLE, seed: int = 0) -> SpaceHealth:
-    """Reads a sample of `sample` vectors per modality; the counts are of all."""
+    """Reads a sample of `sample` vectors per modality; the counts are of all. Raises InvalidInput
+    for a sample of fewer than 2."""
+    if sample < 2:
+        raise InvalidInput(f"a sample holds at least 2 vectors, not {sample}")
     generator = np.random.default_rng(seed)
     drawn: dict[Modality, tuple[F32, I64]] = {}
     modalities = []

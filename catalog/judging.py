@@ -30,7 +30,9 @@ def curves(
 ) -> dict[Pair | None, Curve]:
     """One curve per pair of modalities with enough judgements, and (None) one over all pairs.
 
-    Raises InvalidInput where there are too few judgements even for that one.
+    Queries whose scores have no background (vectors, entities, combinations) are left out. Raises
+    the error of a query that cannot be answered, and InvalidInput where there are too few
+    judgements even for the curve over all.
     """
     seen: dict[Pair, tuple[list[F32], list[Bool]]] = {}
     for first in range(0, len(judged), MAX_QUERIES):
@@ -41,8 +43,10 @@ def curves(
             options = SearchOptions(modality=(str(modality),), limit=DEPTH, exact=True)
             answers = search([query for query, _ in part], options)
             for (query, grades), hits in zip(part, answers, strict=True):
+                if isinstance(hits, TrichordError):
+                    raise hits
                 asked = modality_of(query)
-                if isinstance(hits, TrichordError) or asked is None:
+                if asked is None:
                     continue
                 found = calibration.significance(asked, modality, hits.scores)
                 if found is None:

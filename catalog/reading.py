@@ -227,8 +227,9 @@ class Reading:
     def health(
         self, *, space: str | None = None, principal: Principal = LOCAL, **options: Any
     ) -> SpaceHealth:
-        """How well the vectors of a space are spread, and what is missing; see `SpaceHealth`."""
-        self._policy.permits(principal, Action.DESCRIBE)
+        """How well the vectors of a space are spread, and what is missing; see `SpaceHealth`. It
+        is of all items, whatever a policy shows, and so for those who may manage."""
+        self._policy.permits(principal, Action.MANAGE)
         view = self._views.refresh()
         return health.measure(view, self._space_of(view, space), **options)
 
@@ -236,7 +237,7 @@ class Reading:
         """How the vectors of the canaries that this machine computes compare with those that the
         store was written with; None where the store has none of these encoders. Loads the models;
         raises ModelError, NotFound where the space is not known here."""
-        self._policy.permits(principal, Action.DESCRIBE)
+        self._policy.permits(principal, Action.MANAGE)
         stored = self._space_of(self._current(), space)
         return admitting.drift(self._store, self._models.get(stored.name).joint)
 

@@ -18,7 +18,7 @@ import numpy as np
 import numpy.typing as npt
 
 from trichord.errors import InvalidInput, MediaError, NotFound, VectorError
-from trichord.types import F32, AttributeValue, Group
+from trichord.types import F32, AttributeValue, Group, Modality
 
 MAX_TERMS = 256
 MAX_LIMIT = 10_000
@@ -220,6 +220,9 @@ class SearchOptions:
         if self.quotas and self.fuse != "quota":
             raise InvalidInput("quotas go with fuse='quota'")
         names = [name for name, _ in self.quotas]
+        unknown = [name for name in names if name not in set(Modality)]
+        if unknown:
+            raise InvalidInput(f"quotas name modalities: {', '.join(Modality)}, not {unknown[0]!r}")
         if len(set(names)) < len(names) or any(not 0 < share <= 1_000 for _, share in self.quotas):
             raise InvalidInput("quotas name each modality once, with a share of 1 to 1000")
         if self.min_significance is not None and not 0 <= self.min_significance < inf:
@@ -264,7 +267,10 @@ def as_quotas(value: str | Mapping[str, int] | Iterable[tuple[str, int]]) -> Quo
             raise InvalidInput(f"quotas look like audio=2,image=1, not {value!r}")
         return tuple((name.strip(), int(share)) for name, _, share in parts)
     pairs = value.items() if isinstance(value, Mapping) else value
-    return tuple((str(name), int(share)) for name, share in pairs)
+    try:
+        return tuple((str(name), int(share)) for name, share in pairs)
+    except (TypeError, ValueError):
+        raise InvalidInput(f"quotas are pairs of modality and share, not {value!r}") from None
 
 
 def as_names(value: str | Sequence[str] | None) -> tuple[str, ...]:

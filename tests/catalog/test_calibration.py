@@ -11,7 +11,7 @@ import pytest
 from tests.fakes import HashSpace
 from trichord.catalog import Catalog
 from trichord.catalog.tails import fit
-from trichord.errors import InvalidInput
+from trichord.errors import EncoderMismatch, InvalidInput, NotFound
 from trichord.hits import Hits
 from trichord.query import ItemRef, Query, Record, Term, Text
 from trichord.types import Frame, Modality
@@ -236,7 +236,8 @@ def test_quotas_hold_in_every_beginning(
 
 @pytest.mark.parametrize(
     "options", [{"quotas": "audio=1"}, {"fuse": "quota", "quotas": "audio=0"},
-                {"fuse": "quota", "quotas": "audio"}, {"min_significance": -1.0},
+                {"fuse": "quota", "quotas": "audio"}, {"fuse": "quota", "quotas": "video=1"},
+                {"fuse": "quota", "quotas": {"audio": "many"}}, {"min_significance": -1.0},
                 {"min_probability": 1.5}],
 )  # fmt: skip
 def test_options_that_cannot_be_meant(calibrated: Catalog, options: dict) -> None:  # type: ignore[type-arg]
@@ -309,3 +310,45 @@ def test_health_names_hubs_and_gaps_in_coverage(tmp_path: Path) -> None:
             )
         warnings = " ".join(catalog.health().warnings)
     assert "has hubs" in warnings
+
+
+def test_another_encoder_never_measures_the_background(calibrated: Catalog) -> None:
+    """Without one that made the vectors, stored texts ask; here there are none."""
+    other = HashSpace(dim=DIM, version=2)
+    with Catalog.open(calibrated.path, space=other) as catalog:
+        made = catalog.calibrate(minimum=100_000)
+        assert all(query is not Modality.TEXT for query, _ in made.tails)
+        with pytest.raises(EncoderMismatch, match="another encoder"):
+            catalog.calibrate(texts=["rain", "snow"], minimum=1)
+        with pytest.raises(EncoderMismatch):
+            catalog.calibrate(judged=[(Text("rain"), {"image-0-0": 1})], minimum=100_000)
+
+
+def test_a_calibration_that_fails_leaves_the_earlier_one(tmp_path: Path, planted: Planted) -> None:
+    with Catalog.open(tmp_path / "store", space=HashSpace(dim=DIM)) as catalog:
+        with catalog.ingestion() as ingestion:
+            ingestion.add(
+                [
+                    Record(f"i{n}", modality="image", vector=planted.near(n % 9, "image", 1.0))
+                    for n in range(300)
+                ]
+            )
+        catalog.calibrate(minimum=50_000)
+        before = catalog.search("rain", modality="image", limit=3).significances
+        assert not np.isnan(before).any()
+        with pytest.raises(InvalidInput, match="nothing of space 'hash' could be calibrated"):
+            catalog.calibrate(minimum=10**9)
+        with pytest.raises(NotFound, match="no-such"):
+            catalog.calibrate(judged=[(ItemRef("no-such"), {"i0": 1})], minimum=50_000)
+        with pytest.raises(InvalidInput, match="too few"):
+            catalog.calibrate(judged=[(Text("rain"), {"i0": 1})], minimum=50_000)
+        after = catalog.search("rain", modality="image", limit=3).significances
+        assert np.array_equal(before, after)
+
+
+@pytest.mark.parametrize("sample", [0, 1, -5])
+def test_a_sample_of_nothing_is_refused(calibrated: Catalog, sample: int) -> None:
+    with pytest.raises(InvalidInput, match="at least 2"):
+        calibrated.health(sample=sample)
+    with pytest.raises(InvalidInput, match="at least one pair"):
+        calibrated.calibrate(pairs=min(sample, 0))
