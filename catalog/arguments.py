@@ -9,17 +9,8 @@ from trichord.catalog.models import Models
 from trichord.embedders.spaces import SPACES, JointSpace
 from trichord.errors import InvalidInput, NotFound, TrichordError
 from trichord.store import Store
-from trichord.types import Group
 
 DEFAULT_SPACE = "pocket"
-
-
-def as_group(group: str | Group) -> Group:
-    """The group of that name; raises InvalidInput for another name."""
-    try:
-        return Group(group)
-    except ValueError:
-        raise InvalidInput(f"group is one of {', '.join(Group)}, not {group!r}") from None
 
 
 def as_ids(given: str | Sequence[str]) -> list[str]:

@@ -7,7 +7,14 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from trichord.catalog.encoding import PLAIN_TEXT, Content, ContentEncoder, mean_direction, unit
+from trichord.catalog.encoding import (
+    PLAIN_TEXT,
+    Content,
+    ContentEncoder,
+    mean_direction,
+    unit,
+    unit_rows,
+)
 from trichord.catalog.found import members
 from trichord.catalog.view import View, rows_of
 from trichord.embedders.media.sniff import MediaType
@@ -22,6 +29,7 @@ from trichord.query import (
     SegmentRef,
     Text,
     Vector,
+    Vectors,
 )
 from trichord.types import F32, I64, Bool, Modality, Role, Space
 
@@ -29,7 +37,7 @@ Segments = dict[int, tuple[F32, I64]]
 """By row of the item table: vectors float32 (n, dim) and ordinals int64 (n,) of its segments."""
 
 
-@dataclass
+@dataclass(slots=True)
 class Direction:
     """One query, ready: `vector` float32 (dim,), `left_out` rows of the item table; `modality` of
     what asks, None for a vector, an entity or a combination."""
@@ -56,8 +64,25 @@ class Asker:
         self._encoder = encoder
         self._visible = visible
 
+    @property
+    def dim(self) -> int:
+        return self._space.frame.dim
+
+    def matrix(self, vectors: Vectors) -> F32:
+        """Many query vectors as unit rows, float32 (n, dim). Raises VectorError, FrameMismatch."""
+        frame = self._space.frame
+        _check_frame(vectors, self._space)
+        return unit_rows(vectors.values, frame.dim, frame.id)
+
     def directions(self, queries: Sequence[Query]) -> list[Direction | TrichordError]:
         """One direction per query, or why it has none."""
+        if len(queries) == 1 and len(queries[0].terms) == 1:
+            term = queries[0].terms[0]
+            if isinstance(term.input, Vector) and term.weight > 0:  # what is asked most often
+                try:
+                    return [self._vector(term.input)]
+                except TrichordError as error:
+                    return [error]
         embedded = self.embed([term.input for query in queries for term in query.terms])
         answers: list[Direction | TrichordError] = []
         position = 0
@@ -93,9 +118,7 @@ class Asker:
             try:
                 match asked:
                     case Vector():
-                        frame = self._space.frame
-                        _check_frame(asked, self._space)
-                        answers[position] = Direction(unit(asked.values, frame.dim, frame.id))
+                        answers[position] = self._vector(asked)
                     case Text() | Image() | Audio():
                         contents.append((position, self._content(asked)))
                     case EntityRef(entity_id):
@@ -114,6 +137,11 @@ class Asker:
                     else Direction(vector, modality=content.media.modality)
                 )
         return [answer for answer in answers if answer is not None]
+
+    def _vector(self, asked: Vector) -> Direction:
+        frame = self._space.frame
+        _check_frame(asked, self._space)
+        return Direction(unit(asked.values, frame.dim, frame.id))
 
     def _content(self, asked: Text | Image | Audio) -> Content:
         match asked:
@@ -218,7 +246,7 @@ def encoder_at_hand(encoder: ContentEncoder | TrichordError | None, space: str) 
     return encoder
 
 
-def _check_frame(asked: Vector, space: Space) -> None:
+def _check_frame(asked: Vector | Vectors, space: Space) -> None:
     if asked.frame and asked.frame != space.frame.id:
         raise FrameMismatch(
             f"the vector belongs to the frame {asked.frame!r}, the space {space.name!r} to "

@@ -38,8 +38,7 @@ def calibrate(
         asker = Asker(view, space, encoder, None)
 
         def search(queries: Sequence[Query], asked: SearchOptions) -> list[Hits | TrichordError]:
-            answers = searching.search(view, space, asker, queries, asked)
-            return [one if isinstance(one, TrichordError) else one[0] for one in answers]
+            return list(searching.search(view, space, asker, queries, asked))
 
         def modality_of(query: Query) -> Modality | None:
             return query_modality(query, view)

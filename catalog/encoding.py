@@ -257,20 +257,43 @@ def mean_direction(vectors: Iterable[F32]) -> F32:
     return mean
 
 
+UNIT = 1e-6
+"""How far the squared length of a vector may be from 1 to be left as it is."""
+
+
 def unit(vector: F32, dim: int, frame_id: str) -> F32:
     """The vector scaled to length 1; raises VectorError if it is not one of the frame."""
-    if vector.shape != (dim,):
-        raise VectorError(
-            f"the vector has {vector.size} values, the frame {frame_id} has {dim}",
-            expected=dim,
-            got=vector.size,
-        )
-    wide = vector.astype(np.float64)
-    norm = float(np.linalg.norm(wide))
-    if not 1e-12 < norm < np.inf:
-        raise VectorError("the vector is zero or not finite: it has no direction")
-    scaled: F32 = (wide / norm).astype(np.float32)
+    if vector.shape == (dim,) and abs(float(np.vdot(vector, vector)) - 1.0) <= UNIT:
+        return vector  # NaN compares false
+    scaled: F32 = _scaled(vector.reshape(1, -1), dim, frame_id)[0]
     return scaled
+
+
+def unit_rows(matrix: F32, dim: int, frame_id: str) -> F32:
+    """The rows scaled to length 1, float32 (n, dim); raises VectorError if one is none of the
+    frame."""
+    if matrix.shape[1] == dim:
+        off = ~(np.abs(np.einsum("ij,ij->i", matrix, matrix) - 1.0) <= UNIT)
+        if not off.any():
+            return matrix
+        scaled = matrix.copy()
+        scaled[off] = _scaled(matrix[off], dim, frame_id)
+        return scaled
+    return _scaled(matrix, dim, frame_id)
+
+
+def _scaled(matrix: F32, dim: int, frame_id: str) -> F32:
+    if matrix.shape[1] != dim:
+        raise VectorError(
+            f"the vector has {matrix.shape[1]} values, the frame {frame_id} has {dim}",
+            expected=dim,
+            got=matrix.shape[1],
+        )
+    wide = matrix.astype(np.float64)
+    lengths = np.linalg.norm(wide, axis=1)
+    if not ((lengths > 1e-12) & (lengths < np.inf)).all():
+        raise VectorError("the vector is zero or not finite: it has no direction")
+    return (wide / lengths[:, None]).astype(np.float32)
 
 
 def encoder_facts(joint: JointSpace) -> Mapping[Modality, Mapping[str, object]]:

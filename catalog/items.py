@@ -8,6 +8,7 @@ an attribute never touches an index.
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from functools import cached_property
 from itertools import repeat
 from typing import Any, TypeVar
 
@@ -18,7 +19,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from trichord.catalog import filtering
-from trichord.filters import Filter
+from trichord.catalog.columns import Coded, Column, Names, Objects, column_of
+from trichord.filters import Filter, written
 from trichord.store import Reader
 from trichord.types import I64, Bool, Modality
 
@@ -28,7 +30,6 @@ Scalar = TypeVar("Scalar", bound=np.generic)
 ATTRIBUTE_PREFIX = "attr_"
 MAX_CACHED_MASKS = 64
 MAX_CHUNKS = 16
-GATHERED_FROM = 200
 FEW_OF_ALL = 8
 _KEYS = ("item_id", "entity_id", "modality", "media_type", "event_timestamp", "generation")
 _INTERNAL = {"generation": "#generation", "deleted": "#deleted"}
@@ -38,8 +39,9 @@ _INTERNAL = {"generation": "#generation", "deleted": "#deleted"}
 @dataclass(frozen=True, eq=False)
 class ItemTable:
     """`frame`: one row per item ever seen by this table, with its effective attributes (its own,
-    else its entity's). `alive`: bool (n,). `rows` and `entity_codes_of` only ever grow and are
-    shared by successive tables: a row number beyond `len(frame)` is of a later table."""
+    else its entity's). `alive`: bool (n,). `ids` and `entity_names` are the texts by row and by
+    code. They, `rows` and `entity_codes_of` only ever grow and are shared by successive tables: a
+    row number beyond `len(frame)` is of a later table."""
 
     own: pl.DataFrame
     entities: pl.DataFrame
@@ -50,18 +52,24 @@ class ItemTable:
     entity_code: I64
     rows: dict[str, int]
     entity_codes_of: dict[str, int]
+    ids: Names
+    entity_names: Names
     attributes: dict[str, str]
     masks: dict[tuple[str, bool], Bool] = field(default_factory=dict)
+    columns: dict[str, Column] = field(default_factory=dict)
 
     @classmethod
     def load(cls, reader: Reader) -> ItemTable:
         own = _columns(reader.items(columns=_wanted(reader)), _KEYS)
         entities = _columns(reader.entities(), ("entity_id",))
-        rows = dict(zip(own["item_id"].to_list(), range(len(own)), strict=True))
+        names = own["item_id"].to_list()
+        rows = dict(zip(names, range(len(own)), strict=True))
         codes_of: dict[str, int] = {}
-        codes = _entity_codes(own["entity_id"], codes_of)
+        entity_names = Names()
+        codes = _entity_codes(own["entity_id"], codes_of, entity_names)
+        shared = rows, codes_of, Names(names), entity_names
         alive = np.ones(len(own), bool)
-        return _assemble(own, entities, alive, _modality(own), codes, rows, codes_of, reader)
+        return _assemble(own, entities, alive, _modality(own), codes, shared, reader)
 
     def refreshed(self, reader: Reader, since: int) -> tuple[ItemTable, I64]:
         """The table at the reader's snapshot, and the rows that changed, given that this one is of
@@ -91,9 +99,12 @@ class ItemTable:
                 own = own.rechunk()
             alive = _put(alive, len(fresh), known, ~dead)
             modality = _put(modality, len(fresh), known, _modality(changed))
-            fresh_codes = _entity_codes(changed["entity_id"], self.entity_codes_of)
+            fresh_codes = _entity_codes(
+                changed["entity_id"], self.entity_codes_of, self.entity_names
+            )
             codes = _put(codes, len(fresh), known, fresh_codes)
             named = changed["item_id"].gather(fresh).to_list()
+            self.ids.put(before, named)
             self.rows.update(zip(named, known[fresh].tolist(), strict=True))
             touched = known
         if len(entities):
@@ -103,9 +114,8 @@ class ItemTable:
             merged = pl.concat([kept, fresh_entities.drop("#deleted")], how="diagonal_relaxed")
         else:
             merged = self.entities
-        table = _assemble(
-            own, merged, alive, modality, codes, self.rows, self.entity_codes_of, reader
-        )
+        shared = self.rows, self.entity_codes_of, self.ids, self.entity_names
+        table = _assemble(own, merged, alive, modality, codes, shared, reader)
         return table, touched
 
     def __len__(self) -> int:
@@ -135,7 +145,7 @@ class ItemTable:
         Raises FilterError for wrong types and, unless `lenient`, for unknown fields; otherwise an
         unknown field is one that no item has a value of.
         """
-        key = (repr(tree), lenient)  # equal trees may differ: 1 == True
+        key = (written(tree), lenient)
         known = self.masks.get(key)
         if known is None:
             if len(self.masks) >= MAX_CACHED_MASKS:
@@ -145,15 +155,24 @@ class ItemTable:
         return known
 
     def values(self, name: str, rows: I64) -> list[Any]:
-        """A column of `frame` in some rows."""
-        column = self.frame.get_column(name)
-        # A gather goes through polars' pool of threads: milliseconds on a busy machine, many times
-        # what a short answer costs otherwise.
-        if len(rows) > GATHERED_FROM:
-            return column.gather(rows).to_list()
-        cells = (column[row] for row in rows.tolist())
-        # A cell of a list column comes as a Series.
-        return [cell.to_list() if isinstance(cell, pl.Series) else cell for cell in cells]
+        """An attribute, or another column of `frame`, in some rows."""
+        column = self.columns.get(name)
+        if column is None:
+            column = self.columns[name] = column_of(self.frame.get_column(name))
+        return column.take(rows)
+
+    def entity_ids(self, rows: I64) -> list[str]:
+        return self.entity_names.take(self.entity_code[rows])
+
+    @cached_property
+    def each_its_own_entity(self) -> bool:
+        """No two live items share an entity."""
+        codes = self.entity_code[self.alive]
+        return len(codes) == 0 or int(np.bincount(codes).max()) <= 1
+
+    @cached_property
+    def modality_names(self) -> Coded:
+        return Coded(self.modality, _MODALITY_NAMES)
 
     def modality_of(self, row: int) -> Modality:
         return _MODALITIES[int(self.modality[row])]
@@ -165,6 +184,7 @@ class ItemTable:
 
 
 _MODALITIES = tuple(Modality)
+_MODALITY_NAMES: Objects = np.array([str(modality) for modality in Modality], object)
 MODALITY_CODES = {str(modality): code for code, modality in enumerate(Modality)}
 
 
@@ -186,8 +206,7 @@ def _assemble(
     alive: Bool,
     modality: I8,
     codes: I64,
-    rows: dict[str, int],
-    entity_codes_of: dict[str, int],
+    shared_names: tuple[dict[str, int], dict[str, int], Names, Names],
     reader: Reader,
 ) -> ItemTable:
     types = {name: pl.Series(pa.array([], type_)).dtype for name, type_ in _types(reader)}
@@ -211,8 +230,7 @@ def _assemble(
         own["#generation"].to_numpy().astype(np.int64),
         modality,
         codes,
-        rows,
-        entity_codes_of,
+        *shared_names,
         {name: filtering.type_name(dtype) for name, dtype in types.items()},
     )
 
@@ -225,12 +243,13 @@ def _modality(own: pl.DataFrame) -> I8:
     return codes
 
 
-def _entity_codes(ids: pl.Series, codes_of: dict[str, int]) -> I64:
+def _entity_codes(ids: pl.Series, codes_of: dict[str, int], names_of: Names) -> I64:
     """The code of every id, int64 (n,); those that have none yet get the next ones in
-    `codes_of`."""
+    `codes_of` and `names_of`."""
     distinct = ids.unique(maintain_order=True)
     names = distinct.to_list()
     fresh = [name for name in names if name not in codes_of] if codes_of else names
+    names_of.put(len(codes_of), fresh)
     codes_of.update(zip(fresh, range(len(codes_of), len(codes_of) + len(fresh)), strict=True))
     codes = np.fromiter(map(codes_of.__getitem__, names), np.int64, len(names))
     place = pc.index_in(ids.to_arrow(), value_set=distinct.to_arrow()).to_numpy()

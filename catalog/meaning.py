@@ -4,17 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 import numpy as np
 
 from trichord.catalog.calibration import Calibration
 from trichord.errors import InvalidInput
 from trichord.query import SearchOptions
-from trichord.types import F32, Modality
-
-if TYPE_CHECKING:
-    from trichord.catalog.searching import Ranked
+from trichord.types import F32, Bool, Modality
 
 HOW = "run `trichord space calibrate`"
 
@@ -31,8 +27,7 @@ class Meaning:
     def needed(self, options: SearchOptions, modalities: Sequence[Modality]) -> None:
         """Raises InvalidInput where the options ask for what nothing is known of."""
         by_probability = options.min_probability is not None
-        asked = by_probability or options.min_significance is not None
-        if not (asked or options.fuse == "significance"):
+        if not (options.has_thresholds or options.fuse == "significance"):
             return
         if self.calibration is None:
             raise InvalidInput(f"space {self.space!r} is not calibrated: {HOW}", space=self.space)
@@ -68,42 +63,34 @@ class Meaning:
             return None
         return self.calibration.probability(self.query, modality, significances)
 
-    def above(self, ranked: list[Ranked], options: SearchOptions) -> list[Ranked]:
-        """The places of one leg, best first, that reach the thresholds of the options."""
-        if not ranked or (options.min_significance is None and options.min_probability is None):
-            return ranked
-        modality = ranked[0].leg.modality
-        significances = self.significances(modality, _best(ranked))
-        kept = np.ones(len(ranked), bool)
+    def enough(self, modality: Modality, scores: F32, options: SearchOptions) -> Bool:
+        """Which scores of one modality reach the thresholds of the options, bool like `scores`."""
+        kept = np.isfinite(scores)
+        if not options.has_thresholds:
+            return kept
+        significances = self.significances(modality, scores)
         if options.min_significance is not None:
             kept &= significances >= options.min_significance
         if options.min_probability is not None:
             probabilities = self.probabilities(modality, significances)
-            kept &= (
-                np.zeros(len(ranked), bool)
-                if probabilities is None
-                else probabilities >= options.min_probability
-            )
-        return [one for one, keep in zip(ranked, kept, strict=True) if keep]
+            if probabilities is None:
+                return np.zeros(len(scores), bool)
+            kept &= probabilities >= options.min_probability
+        return kept
 
-    def columns(self, page: Sequence[Ranked]) -> tuple[F32, F32 | None]:
-        """Significances and probabilities of a page of several modalities, in its order."""
-        significances = np.full(len(page), np.nan, np.float32)
+    def columns(self, modalities: Sequence[str], scores: F32) -> tuple[F32, F32 | None]:
+        """Significances and probabilities of hits of several modalities, in their order."""
+        significances = np.full(len(scores), np.nan, np.float32)
         if self.calibration is None or self.query is None:
             return significances, None
         probabilities = significances.copy()
-        scores = _best(page)
-        modalities = [one.leg.modality for one in page]
         known = False
-        for modality in dict.fromkeys(modalities):
-            at = np.array([one is modality for one in modalities])
+        for name in dict.fromkeys(modalities):
+            at = np.array([one == name for one in modalities])
+            modality = Modality(name)
             significances[at] = self.significances(modality, scores[at])
             found = self.probabilities(modality, significances[at])
             if found is not None:
                 probabilities[at] = np.where(np.isnan(significances[at]), np.nan, found)
                 known = True
         return significances, probabilities if known else None
-
-
-def _best(ranked: Sequence[Ranked]) -> F32:
-    return np.array([one.scores[0] for one in ranked], np.float32)

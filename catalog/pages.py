@@ -5,22 +5,24 @@ from __future__ import annotations
 import base64
 import binascii
 import struct
-from dataclasses import replace
 
+import numpy as np
 import xxhash
 
 from trichord.errors import PageTokenError
-from trichord.query import Audio, Image, Query, SearchOptions, Vector
+from trichord.query import Audio, Image, Query, SearchOptions, Term, Vector
+from trichord.types import F32
 
 _LAYOUT = struct.Struct("<BqqqQ")
 _VERSION = 1
 _DAMAGED = "the page token is damaged: send it as it was returned"
 
 
-def question(query: Query, options: SearchOptions, space: str) -> int:
-    """64 bits that tell one question from another; pages of one may differ in size."""
+def question(query: Query | F32, options: SearchOptions, space: str) -> int:
+    """64 bits that tell one question from another; pages of one may differ in size. A query vector
+    float32 (dim,) is the same question as the query that it alone makes."""
     digest = xxhash.xxh3_64()
-    for term in query.terms:
+    for term in (Term(Vector(query)),) if isinstance(query, np.ndarray) else query.terms:
         digest.update(f"{term.weight!r} {type(term.input).__name__} ".encode())
         match term.input:
             case Image(data) | Audio(data):
@@ -29,8 +31,7 @@ def question(query: Query, options: SearchOptions, space: str) -> int:
                 digest.update(term.input.values.tobytes())
             case stored:
                 digest.update(repr(tuple(vars(stored).values())).encode("utf-8", "surrogatepass"))
-    plain = replace(options, page_token="", limit=1)
-    digest.update(repr((plain, space)).encode("utf-8", "surrogatepass"))
+    digest.update(f"{options.question} {space!r}".encode("utf-8", "surrogatepass"))
     return digest.intdigest()
 
 

@@ -2,26 +2,28 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import replace
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Unpack
 
 import numpy as np
 
+from trichord.answers import Answers
 from trichord.catalog import admitting, counting, describing, health, pages, searching
-from trichord.catalog.arguments import as_group, as_ids
+from trichord.catalog.arguments import as_ids
 from trichord.catalog.asking import Asker, Direction
 from trichord.catalog.encoding import ContentEncoder
 from trichord.catalog.found import found
 from trichord.catalog.health import SpaceHealth
 from trichord.catalog.models import Models
+from trichord.catalog.tools import Tools
 from trichord.catalog.view import View
 from trichord.catalog.viewing import Views
 from trichord.embedders.canaries import Agreement
 from trichord.errors import InvalidInput, NotFound, TrichordError
 from trichord.filters import Filter
 from trichord.hits import Hits
+from trichord.options import SearchKeywords, options_of
 from trichord.policy import LOCAL, Action, Policy, Principal
 from trichord.query import (
     MAX_QUERIES,
@@ -29,15 +31,16 @@ from trichord.query import (
     Input,
     ItemRef,
     Query,
-    Quotas,
     SearchOptions,
+    Vectors,
     as_names,
+    as_queries,
     as_query,
-    as_quotas,
+    as_vectors,
 )
 from trichord.results import Found, SpaceInfo, Stats
 from trichord.store import Store
-from trichord.types import Embedded, Frame, Group, Modality, Role, Space
+from trichord.types import F32, Embedded, Frame, Modality, Role, Space
 
 
 class Reading:
@@ -75,42 +78,18 @@ class Reading:
         self,
         asked: Askable,
         *,
-        modality: str | Sequence[str] | None = None,
-        where: str | Filter | None = None,
-        limit: int = 10,
-        group: str | Group = Group.ITEM,
-        attributes: str | Sequence[str] | None = None,
-        segments: int = 1,
-        fuse: str = "rrf",
-        exact: bool = False,
-        page_token: str = "",
-        quotas: str | Mapping[str, int] | Quotas = (),
-        min_significance: float | None = None,
-        min_probability: float | None = None,
         space: str | None = None,
         principal: Principal = LOCAL,
+        **options: Unpack[SearchKeywords],
     ) -> Hits:
         """The nearest stored content to a text, picture, sound, vector, stored thing or a weighted
-        combination of these, best first. Options: see `SearchOptions`.
+        combination of these, best first. Options: see `trichord.query.SearchOptions`.
 
         Raises InvalidInput (MediaError, VectorError, FilterError, PageTokenError), NotFound for an
         unknown item or space, EncoderMismatch, PermissionDenied.
         """
-        options = SearchOptions(
-            as_names(modality),
-            where,
-            limit,
-            as_group(group),
-            as_names(attributes),
-            segments,
-            fuse,
-            exact,
-            page_token,
-            as_quotas(quotas),
-            min_significance,
-            min_probability,
-        )
-        answer = self.search_many([as_query(asked)], options, space=space, principal=principal)[0]
+        answers = self._answers([as_query(asked)], options_of(options), space, principal)
+        answer = answers[0]
         if isinstance(answer, TrichordError):
             raise answer
         return answer
@@ -121,17 +100,26 @@ class Reading:
 
     def search_many(
         self,
-        queries: Sequence[Query],
-        options: SearchOptions,
+        queries: Sequence[Askable] | F32 | Vectors,
+        options: SearchOptions | None = None,
         *,
         space: str | None = None,
         principal: Principal = LOCAL,
-    ) -> list[Hits | TrichordError]:
-        """One answer per query, in order; a query that fails does not fail the others.
+        **keywords: Unpack[SearchKeywords],
+    ) -> Answers:
+        """One answer per query, in order; a query that fails does not fail the others, its error
+        stands in its place. `queries` may be a matrix of vectors, float32 (n, dim).
 
-        Raises what concerns all of them: FilterError, NotFound for the space, PermissionDenied …
+        Options as for `search`, or ready as `options`. Raises what concerns all queries:
+        FilterError, NotFound for the space, PermissionDenied …
         """
-        self._policy.permits(principal, Action.SEARCH)
+        asked = as_vectors(queries) or as_queries(queries)
+        return self._answers(asked, options or options_of(keywords), space, principal)
+
+    def _answers(
+        self, queries: searching.Asked, options: SearchOptions, space: str | None, by: Principal
+    ) -> Answers:
+        self._policy.permits(by, Action.SEARCH)
         if not 0 < len(queries) <= MAX_QUERIES:
             raise InvalidInput(f"a search has 1 to {MAX_QUERIES} queries, this one {len(queries)}")
         view, offset, first = self._current(), 0, options.limit
@@ -142,26 +130,27 @@ class Reading:
             view = self._views.at(pages.snapshot_of(options.page_token))
         stored = self._space_of(view, space)
         if options.page_token:
-            asked = pages.question(queries[0], options, stored.name)
+            asked = pages.question(_only(queries), options, stored.name)
             _, offset, first = pages.read_token(options.page_token, asked)
-        visible = self._policy.visible(principal)
-        asker = self._asker(view, stored, visible)
-        answers = searching.search(
-            view, stored, asker, queries, options, visible=visible, offset=offset, first=first
+        visible = self._policy.visible(by)
+
+        def following() -> str:
+            self._views.offer(view)
+            asked = pages.question(_only(queries), options, stored.name)
+            return pages.token(view.snapshot.id, offset + options.limit, first, asked)
+
+        return searching.search(
+            view,
+            stored,
+            self._asker(view, stored, visible),
+            queries,
+            options,
+            visible=visible,
+            offset=offset,
+            first=first,
+            tools=self._tools(view),
+            following=following if len(queries) == 1 else None,
         )
-        results: list[Hits | TrichordError] = []
-        for answer in answers:
-            if isinstance(answer, TrichordError):
-                results.append(answer)
-                continue
-            hits, more = answer
-            if more and len(queries) == 1:
-                asked = pages.question(queries[0], options, stored.name)
-                following = pages.token(view.snapshot.id, offset + options.limit, first, asked)
-                hits = replace(hits, next_page_token=following)
-                self._views.offer(view)
-            results.append(hits)
-        return results
 
     def embed(
         self,
@@ -262,6 +251,13 @@ class Reading:
     def _asker(self, view: View, space: Space, visible: Filter | None) -> Asker:
         return Asker(view, space, self._models.find(space.name), view.shown(visible))
 
+    def _tools(self, view: View) -> Tools:
+        return Tools()
+
     def _encoder_of(self, space: str) -> ContentEncoder | None:
         found = self._models.find(space)
         return None if isinstance(found, TrichordError) else found
+
+
+def _only(queries: searching.Asked) -> Query | F32:
+    return queries.values[0] if isinstance(queries, Vectors) else queries[0]

@@ -1,49 +1,49 @@
-"""A search over one view: filter, ask the leg of every modality, merge, cut the page."""
+"""A search over one view: filter, ask the leg of every modality, merge, cut the page.
+
+excluding      what is left out: stored things that ask, ids of the caller
+leg_search     one leg: segments, items or entities
+boosting       attributes that add to the score
+merging        lists of several modalities as one
+reordering     words, a cross-encoder, diversity
+faceting       values of what could be found
+answering      places as columns
+"""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from typing import Any
 
 import numpy as np
 
-from trichord.catalog.answering import hits_of
+from trichord.answers import Answers
+from trichord.catalog import boosting, faceting
+from trichord.catalog.answering import answers_of
 from trichord.catalog.asking import Asker, Direction
+from trichord.catalog.excluding import Exclusion
+from trichord.catalog.leg_search import NOTHING, Question, ask
 from trichord.catalog.legs import Leg
 from trichord.catalog.meaning import Meaning
+from trichord.catalog.merging import merge
+from trichord.catalog.places import Places, keys_of, stacked
+from trichord.catalog.reordering import Reordering
+from trichord.catalog.stages import Stages
+from trichord.catalog.tools import Tools
 from trichord.catalog.view import View
-from trichord.errors import FilterError, InvalidInput, TrichordError
-from trichord.filters import Filter, parse
-from trichord.hits import Hits
-from trichord.index.base import PADDING
-from trichord.index.groups import search_groups
-from trichord.index.live import LiveIndex
+from trichord.errors import InvalidInput, TrichordError
+from trichord.explanation import Explanation, LegExplanation
+from trichord.filters import Filter, as_filter
 from trichord.index.rowset import RowSet
-from trichord.query import Query, SearchOptions
-from trichord.types import F32, I64, Group, Modality, Space
+from trichord.query import Query, SearchOptions, Text, Vectors
+from trichord.types import F32, Bool, Modality, Space
 
-FEW_LEFT_OUT = 64
-"""Up to so many groups a search leaves out by asking for as many more, beyond by a mask."""
+POOL, POOL_PAGES = 200, 10
+"""Where something but the indexes orders the hits, it orders the best 200 of them, or ten first
+pages if that is more; the list ends there, and its pages are cut from the same pool."""
 
-
-@dataclass(frozen=True)
-class Ranked:
-    """One place of an answer: rows of a leg, best first, int64 (m,), and their scores."""
-
-    leg: Leg
-    rows: I64
-    scores: F32
-
-
-def as_filter(where: str | Filter | None) -> Filter | None:
-    """The tree of a filter given as text or as a tree."""
-    if where is None or (isinstance(where, str) and not where.strip()):
-        return None
-    if isinstance(where, str):
-        return parse(where)
-    if not isinstance(where, Filter):
-        raise FilterError("a filter is a text such as market = 'SE', or a tree of trichord.filters")
-    return where
+Asked = Sequence[Query] | Vectors
+LegAsked = tuple[Leg, RowSet | None]
 
 
 def modalities_of(options: SearchOptions, space: Space) -> list[Modality]:
@@ -53,7 +53,7 @@ def modalities_of(options: SearchOptions, space: Space) -> list[Modality]:
         return [modality for modality in Modality if modality in space.encoders]
     wanted = set()
     for name in options.modality:
-        if name not in set(Modality):
+        if name not in _MODALITIES:
             raise InvalidInput(
                 f"there is no modality {name!r}; there are {', '.join(Modality)}", modality=name
             )
@@ -67,18 +67,24 @@ def modalities_of(options: SearchOptions, space: Space) -> list[Modality]:
     return [modality for modality in Modality if modality in wanted]
 
 
+_MODALITIES = frozenset(Modality)
+
+
 def search(
     view: View,
     space: Space,
     asker: Asker,
-    queries: Sequence[Query],
+    queries: Asked,
     options: SearchOptions,
     *,
     visible: Filter | None = None,
     offset: int = 0,
     first: int = 0,
-) -> list[tuple[Hits, bool] | TrichordError]:
-    """One answer per query with whether more follow, or the query's own error.
+    tools: Tools | None = None,
+    following: Callable[[], str] | None = None,
+) -> Answers:
+    """One answer or error per query. `following` makes the token of the next page of a single query
+    when there is one.
 
     An approximate index ranks otherwise the deeper it is asked, so pages cut from longer and longer
     lists would repeat and lose hits. Behind `offset` hits, of which the first page had `first`, the
@@ -86,207 +92,254 @@ def search(
 
     Raises FilterError and InvalidInput for what concerns all queries.
     """
+    stages = Stages(options.explain)
     modalities = modalities_of(options, space)
     names = _attribute_names(options, view)
     where = as_filter(options.where)
     view.passing(where, visible)  # a wrong filter is an error also where there is nothing to search
     there = [view.legs.get((space.name, modality)) for modality in modalities]
     asked = [(leg, view.allowed(leg, where, visible)) for leg in there if leg and leg.index.live]
-    directions = asker.directions(queries)
+    stages.done("filter")
+    run = _Run(view, options, asked, stages, first or options.limit, tools)
+    matrix, own, modality_of_query, errors = _directions(asker, queries)
     calibration = view.calibration(space)
-    meanings = [
-        Meaning(space.name, calibration, d.modality if isinstance(d, Direction) else None)
-        for d in directions
-    ]
-    for position, direction in enumerate(directions):
-        if isinstance(direction, Direction):
-            try:
-                meanings[position].needed(options, [leg.modality for leg, _ in asked])
-            except InvalidInput as error:
-                directions[position] = error
-    ready = [(i, d) for i, d in enumerate(directions) if isinstance(d, Direction)]
-    depth = offset + options.limit + 1
-    if offset and not options.exact and any(leg.exact is not leg.index for leg, _ in asked):
-        begun = _ranked(view, asked, ready, first + 1, options, meanings)
-        exact = _ranked(view, asked, ready, depth, replace(options, exact=True), meanings)
-        found = {i: _continued(view, begun[i][:first], exact[i], options) for i in begun}
+    meanings = [Meaning(space.name, calibration, modality) for modality in modality_of_query]
+    if options.has_thresholds or options.fuse == "significance":
+        errors = _without_meaning(meanings, options, asked, errors)
+    ready = [number for number in range(len(meanings)) if number not in errors]
+    texts = _texts(queries, options) if options.rerank else [""] * len(meanings)
+    stages.done("query")
+    said: dict[str, Any] = {}
+    if ready and asked:
+        if len(ready) < len(meanings):
+            matrix = np.ascontiguousarray(matrix[ready])
+            own, meanings = [own[n] for n in ready], [meanings[n] for n in ready]
+            texts = [texts[n] for n in ready]
+        paged = following is not None and len(ready) == 1 and not errors
+        end = offset + options.limit
+        found = run.ranked(matrix, own, meanings, texts, end + paged, offset)
+        if paged and following is not None and found.rows.shape[1] > end:
+            said["next_page_token"] = following()
+        page = found.cut(offset, end) if found.rows.shape[1] > end or offset else found
     else:
-        found = _ranked(view, asked, ready, depth, options, meanings)
-    answers: list[tuple[Hits, bool] | TrichordError] = []
-    for position, direction in enumerate(directions):
-        if isinstance(direction, TrichordError):
-            answers.append(direction)
-            continue
-        merged = found[position]
-        page = merged[offset : offset + options.limit]
-        more = len(merged) > offset + options.limit
-        answers.append((hits_of(view, space, page, names, meanings[position]), more))
-    return answers
+        meanings = [meanings[n] for n in ready]
+        page = Places.none([leg for leg, _ in asked], len(ready))
+    stages.done("search")
+    if options.facets:
+        found_by = findable(view, asked, run.excluded)
+        said["facets"] = faceting.facets(view, options.facets, found_by)
+        stages.done("facets")
+    if run.notes:
+        said |= {"notes": tuple(dict.fromkeys(run.notes)), "partial": run.partial}
+    answers = answers_of(view, space, page, names, meanings, **said)
+    if options.explain:
+        stages.done("columns")
+        answers.flat = replace(answers.flat, explanation=run.explanation())
+    return answers.with_errors(errors, len(ready) + len(errors)) if errors else answers
 
 
-def _ranked(
-    view: View,
-    asked: Sequence[tuple[Leg, RowSet | None]],
-    ready: Sequence[tuple[int, Direction]],
-    depth: int,
-    options: SearchOptions,
-    meanings: Sequence[Meaning],
-) -> dict[int, list[Ranked]]:
-    """At least the best `depth` places of each query over all legs."""
-    found: dict[int, list[list[Ranked]]] = {i: [] for i, _ in ready}
-    for leg, allowed in asked if ready else ():
-        for position, ranked in _ask(view, leg, ready, depth, allowed, options):
-            found[position].append(meanings[position].above(ranked, options))
-    return {i: _merge(view, lists, options, meanings[i]) for i, lists in found.items()}
+class _Run:
+    """What the stages of one search share."""
 
+    def __init__(
+        self,
+        view: View,
+        options: SearchOptions,
+        asked: Sequence[LegAsked],
+        stages: Stages,
+        first: int,
+        tools: Tools | None,
+    ) -> None:
+        self.view, self.options, self.asked, self.stages = view, options, asked, stages
+        self.first, self.tools = first, tools
+        self.excluded = Exclusion(options.exclude_items, options.exclude_entities)
+        self.notes: list[str] = []
+        self.partial = False
+        self._traces: list[list[Any]] = [[] for _ in asked]
 
-def _continued(
-    view: View, begun: list[Ranked], exact: list[Ranked], options: SearchOptions
-) -> list[Ranked]:
-    """The list that begins so, then what else there is in its order."""
-
-    def key(one: Ranked) -> tuple[Modality | None, int]:
-        row = int(one.rows[0])
-        match options.group:
-            case Group.SEGMENT:
-                return one.leg.modality, row
-            case Group.ITEM:
-                return None, int(one.leg.rows.item[row])
-            case Group.ENTITY:
-                return None, int(view.items.entity_code[one.leg.rows.item[row]])
-
-    seen = {key(one) for one in begun}
-    return begun + [one for one in exact if key(one) not in seen]
-
-
-def _ask(
-    view: View,
-    leg: Leg,
-    ready: Sequence[tuple[int, Direction]],
-    depth: int,
-    allowed: RowSet | None,
-    options: SearchOptions,
-) -> list[tuple[int, list[Ranked]]]:
-    """The best `depth` groups of one leg per query. Most queries go to the index together."""
-    index = leg.exact if options.exact else leg.index
-    by_item = options.group is Group.ITEM
-    together = [
-        (i, d) for i, d in ready if not d.left_out or (by_item and len(d.left_out) <= FEW_LEFT_OUT)
-    ]
-    batches = [(together, allowed)] if together else []
-    apart = {i for i, _ in ready} - {i for i, _ in together}
-    for position, direction in ready:
-        if position in apart:
-            kept = ~np.isin(leg.rows.item, direction.left_out)
-            rows = RowSet(kept if allowed is None else kept & allowed.mask)
-            batches.append(([(position, direction)], rows))
-    answers: list[tuple[int, list[Ranked]]] = []
-    for batch, rowset in batches:
-        extra = max(len(direction.left_out) for _, direction in batch) if by_item else 0
-        available = leg.index.live if rowset is None else rowset.count
-        wanted = min(depth + extra, available)  # a token's offset may be any number
-        if not wanted:
-            continue
-        matrix = np.stack([direction.vector for _, direction in batch])
-        for (position, direction), ranked in zip(
-            batch, _grouped(view, leg, index, matrix, wanted, rowset, options), strict=True
+    def ranked(
+        self,
+        matrix: F32,
+        own: Sequence[Sequence[int]],
+        meanings: Sequence[Meaning],
+        texts: Sequence[str],
+        depth: int,
+        offset: int,
+    ) -> Places:
+        """At least the best `depth` places of each query over all legs, as far as there are."""
+        options = self.options
+        if options.reorders:
+            return self._reordered(matrix, own, meanings, texts)
+        if (
+            offset
+            and not options.exact
+            and any(leg.exact is not leg.index for leg, _ in self.asked)
         ):
-            if by_item and direction.left_out:
-                left_out = set(direction.left_out)
-                ranked = [one for one in ranked if int(leg.rows.item[one.rows[0]]) not in left_out]
-            answers.append((position, ranked[:depth]))
-    return answers
+            begun = self._merged(matrix, own, meanings, self.first + 1, options)
+            exact = self._merged(matrix, own, meanings, depth, replace(options, exact=True))
+            return self._continued(begun.cut(0, self.first), exact)
+        return self._merged(matrix, own, meanings, depth, options)
 
-
-def _grouped(
-    view: View,
-    leg: Leg,
-    index: LiveIndex,
-    matrix: F32,
-    wanted: int,
-    rowset: RowSet | None,
-    options: SearchOptions,
-) -> list[list[Ranked]]:
-    """The best groups per query, best first, each with its best rows."""
-    if options.group is Group.SEGMENT:
-        flat = index.search(matrix, wanted, allowed=rowset)
-        rows, scores = flat.rows[:, :, None], flat.scores[:, :, None]
-    else:
-        groups = view.groups(leg, options.group)
-        grouped = search_groups(
-            index, matrix, wanted, groups, allowed=rowset, per_group=options.segments
+    def explanation(self) -> Explanation:
+        legs = tuple(
+            LegExplanation(
+                leg.modality,
+                "exact" if self.options.exact else leg.index.info.kind,
+                leg.index.live,
+                len(leg.index.fresh),
+                leg.index.live if allowed is None else allowed.count,
+                tuple(trace),
+            )
+            for (leg, allowed), trace in zip(self.asked, self._traces, strict=True)
         )
-        rows, scores = grouped.rows, grouped.row_scores
-    answers: list[list[Ranked]] = []
-    for query in range(len(matrix)):
-        ranked = []
-        for places, values in zip(rows[query], scores[query], strict=True):
-            if places[0] == PADDING:
-                break
-            there = places != PADDING
-            ranked.append(Ranked(leg, places[there], values[there]))
-        answers.append(ranked)
-    return answers
+        return Explanation(legs, self.stages.spent)
+
+    def _merged(
+        self,
+        matrix: F32,
+        own: Sequence[Sequence[int]],
+        meanings: Sequence[Meaning],
+        depth: int,
+        options: SearchOptions,
+    ) -> Places:
+        lists: list[Places] = []
+        added = boosting.boosts_of(self.view, options.boosts) if options.boosts else None
+        for number, (leg, allowed) in enumerate(self.asked):
+            how: dict[str, Any] = {}
+            if options.recall is not None:
+                how["recall"] = options.recall
+            if options.explain:
+                how["trace"] = self._traces[number]
+            question = Question(matrix, own, self.excluded, options, how)
+            if added is None:
+                found = ask(self.view, leg, question, depth, allowed)
+            else:
+                found = boosting.ask_boosted(self.view, leg, question, depth, allowed, added)
+            if options.has_thresholds:
+                scores = found.scores[:, :, 0]
+                enough = [
+                    m.enough(leg.modality, s, options)
+                    for m, s in zip(meanings, scores, strict=True)
+                ]
+                found = found.kept(np.array(enough, bool).reshape(scores.shape))
+            lists.append(found)
+        return merge(self.view, lists, options, meanings)
+
+    def _reordered(
+        self,
+        matrix: F32,
+        own: Sequence[Sequence[int]],
+        meanings: Sequence[Meaning],
+        texts: Sequence[str],
+    ) -> Places:
+        options = self.options
+        pool = max(POOL, POOL_PAGES * self.first)
+        found = self._merged(matrix, own, meanings, pool, options).cut(0, pool)
+        if not (options.keywords or options.rerank or options.diversity):
+            return found
+        again = Reordering(
+            self.view,
+            options,
+            self.tools or Tools(),
+            findable(self.view, self.asked, self.excluded),
+            [allowed for _, allowed in self.asked],
+        )
+        parts = [
+            again.one(found.of(query), matrix[query], own[query], meanings[query], text, pool)
+            for query, text in enumerate(texts)
+        ]
+        self.notes, self.partial = again.notes, again.partial
+        return stacked(parts)
+
+    def _continued(self, begun: Places, exact: Places) -> Places:
+        """Of a single query: the list that begins so, then what else there is in its order."""
+        group = self.options.group
+        seen = np.isin(keys_of(self.view, exact, group), keys_of(self.view, begun, group))
+        rest = exact.kept(~seen)
+        together = stacked([begun.of(0), rest.of(0)])
+        at = np.flatnonzero(together.there.reshape(-1))
+        width = together.rows.shape[1]
+        one = Places(
+            together.legs,
+            together.rows.reshape(1, 2 * width, -1),
+            together.scores.reshape(1, 2 * width, -1),
+            None if together.leg is None else together.leg.reshape(1, -1),
+            None if together.order is None else together.order.reshape(1, -1),
+        )
+        return one.picked(at[None, :])
 
 
-def _merge(
-    view: View, lists: Sequence[list[Ranked]], options: SearchOptions, meaning: Meaning
-) -> list[Ranked]:
-    """Lists of several modalities as one: by rank, by rank and quota, by score or significance.
-
-    A segment or an item is in one list only, so ordering by rank is Reciprocal Rank Fusion
-    (Cormack, Clarke, Buettcher, SIGIR 2009), which falls with the rank. An entity that stands in
-    several counts once, at its best place: a sum over lists would change with how deep each was
-    read, and pages with it.
-    """
-    if len(lists) == 1:
-        return lists[0]
-    entries: list[tuple[float, int, int]] = []
-    for number, ranked in enumerate(lists):
-        places = _places(ranked, options, meaning)
-        entries += [(place, number, rank) for rank, place in enumerate(places)]
-    entries.sort()
-    merged: list[Ranked] = []
-    seen: set[int] = set()
-    for _, number, rank in entries:
-        one = lists[number][rank]
-        if options.group is Group.ENTITY:
-            entity = int(view.items.entity_code[one.leg.rows.item[one.rows[0]]])
-            if entity in seen:
-                continue
-            seen.add(entity)
-        merged.append(one)
-    return merged
+def _directions(
+    asker: Asker, queries: Asked
+) -> tuple[F32, list[Sequence[int]], list[Modality | None], dict[int, TrichordError]]:
+    """The queries as a matrix float32 (n, dim) (zero where there is an error), what each leaves
+    out, the modality of each, and the errors by number."""
+    if isinstance(queries, Vectors):
+        matrix = asker.matrix(queries)
+        return matrix, [NOTHING] * len(matrix), [None] * len(matrix), {}
+    directions = asker.directions(queries)
+    errors = {i: one for i, one in enumerate(directions) if isinstance(one, TrichordError)}
+    if len(directions) == 1 and not errors:
+        one = directions[0]
+        assert isinstance(one, Direction)
+        return one.vector[None, :], [one.left_out], [one.modality], {}
+    matrix = np.zeros((len(directions), asker.dim), np.float32)
+    own: list[Sequence[int]] = [NOTHING] * len(directions)
+    modalities: list[Modality | None] = [None] * len(directions)
+    for number, direction in enumerate(directions):
+        if isinstance(direction, Direction):
+            matrix[number] = direction.vector
+            own[number], modalities[number] = direction.left_out, direction.modality
+    return matrix, own, modalities, errors
 
 
-def _places(ranked: list[Ranked], options: SearchOptions, meaning: Meaning) -> list[float]:
-    """By what a leg's places are ordered among those of other legs; lower comes first."""
-    if not ranked:
-        return []
-    modality = ranked[0].leg.modality
-    match options.fuse:
-        case "score":
-            return [-float(one.scores[0]) for one in ranked]
-        case "significance":
-            scores = np.array([one.scores[0] for one in ranked], np.float32)
-            return [-float(value) for value in meaning.significances(modality, scores)]
-        case "quota" if options.quotas:
-            # Any beginning of the list holds the modalities in their proportions.
-            share = dict(options.quotas).get(modality, 0)
-            return [(rank + 0.5) / share for rank in range(len(ranked))] if share else []
-        case _:
-            return [float(rank) for rank in range(len(ranked))]
+def _without_meaning(
+    meanings: Sequence[Meaning],
+    options: SearchOptions,
+    asked: Sequence[LegAsked],
+    errors: dict[int, TrichordError],
+) -> dict[int, TrichordError]:
+    """The errors, and those of queries whose scores have no meaning where one is needed."""
+    found = dict(errors)
+    for number, meaning in enumerate(meanings):
+        if number not in found:
+            try:
+                meaning.needed(options, [leg.modality for leg, _ in asked])
+            except InvalidInput as error:
+                found[number] = error
+    return found
+
+
+def _texts(queries: Asked, options: SearchOptions) -> list[str]:
+    """What a cross-encoder is asked per query: the keywords, else the texts of the query."""
+    if isinstance(queries, Vectors):
+        return [options.keywords] * len(queries)
+    return [
+        options.keywords
+        or " ".join(t.input.text for t in query.terms if isinstance(t.input, Text) and t.weight > 0)
+        for query in queries
+    ]
+
+
+def findable(view: View, asked: Sequence[LegAsked], excluded: Exclusion) -> Bool:
+    """The items that a search could find, bool (items,)."""
+    found = np.zeros(len(view.items), bool)
+    for leg, allowed in asked:
+        rows = leg.index.alive if allowed is None else allowed.mask
+        found[leg.rows.item[rows]] = True
+    gone = view.excluded(excluded)
+    return found if gone is None else found & ~gone
 
 
 def _attribute_names(options: SearchOptions, view: View) -> list[str]:
     known = view.items.attributes
     if "*" in options.attributes:
         return sorted(known)
-    unknown = [name for name in options.attributes if name not in known]
-    if unknown:
-        raise InvalidInput(
-            f"there is no attribute {unknown[0]!r} to return; there are "
-            f"{', '.join(sorted(known)) or 'none'}",
-            field=unknown[0],
-        )
+    for name in options.attributes:
+        if name not in known:
+            raise InvalidInput(
+                f"there is no attribute {name!r} to return; there are "
+                f"{', '.join(sorted(known)) or 'none'}",
+                field=name,
+            )
     return list(dict.fromkeys(options.attributes))

@@ -13,11 +13,13 @@ import numpy as np
 from trichord.catalog import aliases, calibration, migrating
 from trichord.catalog.aliases import Alias
 from trichord.catalog.calibration import Calibration
+from trichord.catalog.excluding import Exclusion
 from trichord.catalog.items import ItemTable
 from trichord.catalog.legs import Leg, open_leg
 from trichord.catalog.migrating import Record
 from trichord.errors import InvalidInput
-from trichord.filters import Filter
+from trichord.filters import Filter, written
+from trichord.index.groups import Groups
 from trichord.index.rowset import RowSet
 from trichord.store import Reader, Snapshot
 from trichord.store.schema import RECORDS, SPACES
@@ -102,16 +104,28 @@ class View:
     def _same(self, table: str, now: Snapshot) -> bool:
         return now.versions.get(table) == self.snapshot.versions.get(table)
 
-    def groups(self, leg: Leg, group: Group) -> I64:
-        """What each row of the leg is grouped by: its item, or its entity; int64 (rows,)."""
-        if group is Group.ITEM:
-            return leg.rows.item
+    def grouping(self, leg: Leg, group: Group) -> Groups:
+        """What each row of the leg is grouped by: its item, or its entity."""
 
-        def entities() -> I64:
-            return self.items.entity_code[leg.rows.item]
+        def made() -> Groups:
+            items = leg.rows.item
+            if group is Group.ITEM:
+                return Groups(items)
+            return Groups(np.where(items < 0, items, self.items.entity_code[items]))
 
-        groups: I64 = self._once((leg.space, leg.modality, group), entities)
+        groups: Groups = self._once((leg.space, leg.modality, group), made)
         return groups
+
+    def ungrouped(self, leg: Leg, group: Group) -> bool:
+        """Whether every row that can be found is a group of its own, so that there is nothing to
+        group."""
+        match group:
+            case Group.SEGMENT:
+                return True
+            case Group.ITEM:
+                return leg.single
+            case Group.ENTITY:
+                return leg.single and self.items.each_its_own_entity
 
     def allowed(
         self, leg: Leg, where: Filter | None = None, visible: Filter | None = None
@@ -121,26 +135,40 @@ class View:
         Raises FilterError for unknown fields and wrong types of `where`.
         """
 
-        def rows() -> RowSet | None:
-            alive = leg.index.alive
-            passing = self.passing(where, visible)
-            if passing is not None:
-                # Rows of items that are gone point nowhere, and are not alive.
-                alive = alive & passing[leg.rows.item]
-            return None if alive.all() else RowSet(alive)
+        if where is None and visible is None:
+            return None  # a live index knows by itself which of its rows are removed
 
-        found: RowSet | None = self._once(
-            (leg.space, leg.modality, repr(where), repr(visible)), rows
-        )
+        def rows() -> RowSet | None:
+            passing = self.passing(where, visible)
+            assert passing is not None
+            # Rows of items that are gone point nowhere, and are not alive.
+            rows = leg.index.alive & passing[leg.rows.item]
+            return None if rows.all() else RowSet(rows)
+
+        key = (leg.space, leg.modality, written(where), written(visible))
+        found: RowSet | None = self._once(key, rows)
         return found
+
+    def excluded(self, exclusion: Exclusion) -> Bool | None:
+        """Which items are excluded by id, bool (items,); None: none."""
+        if not exclusion:
+            return None
+        return exclusion.mask(self.items)
+
+    def texts(self, items: I64) -> list[str | None]:
+        """The stored text of items (rows of the item table); None where there is none. Raises
+        NotFound if the view's snapshot is no longer kept."""
+        ids = self.items.ids.take(items)
+        rows = self.reader.get_items(list(dict.fromkeys(ids))).select(["item_id", "text"])
+        stored = {row["item_id"]: row["text"] for row in rows.to_pylist()}
+        return [stored.get(item_id) for item_id in ids]
 
     def passing(self, where: Filter | None, visible: Filter | None) -> Bool | None:
         """Items that pass both filters, bool (items,); None without a filter."""
-        asked = None if where is None else self.items.passing(where)
-        shown = self.shown(visible)
-        if asked is None or shown is None:
-            return shown if asked is None else asked
-        return asked & shown
+        if where is None:
+            return self.shown(visible)
+        asked, shown = self.items.passing(where), self.shown(visible)
+        return asked if shown is None else asked & shown
 
     def shown(self, visible: Filter | None) -> Bool | None:
         """Items that a policy's filter shows, bool (items,); None: all. A field that no item has

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
@@ -71,6 +72,7 @@ def search_groups(
     *,
     allowed: Allowed = None,
     per_group: int = 1,
+    **how: Any,
 ) -> GroupedNeighbours:
     """The k groups with the best rows, per query, each with its `per_group` best rows.
 
@@ -78,7 +80,8 @@ def search_groups(
     groups make the rows within groups many times cheaper). Fewer than k groups come back only if
     fewer have an allowed row. On an exact index the answer is exact; on another, a group is missed
     where the index misses its best row, and the rows within the groups found are exact.
-    For a later page ask for a larger k. Raises VectorError, InvalidInput.
+    For a later page ask for a larger k. `how` goes to the index's search (recall, trace). Raises
+    VectorError, InvalidInput.
     """
     queries, k, per_group = checked_queries(queries, index.dim), checked_k(k), checked_k(per_group)
     table = groups if isinstance(groups, Groups) else Groups(groups)
@@ -93,7 +96,7 @@ def search_groups(
             rowset = RowSet(index.alive)
         elif rowset.mask[index.removed].any():
             rowset = RowSet(rowset.mask & index.alive)
-    leaders = _leading_rows(index, queries, k, table.numbers, rowset)
+    leaders = _leading_rows(index, queries, k, table.numbers, rowset, how)
     if per_group == 1:
         chosen = _groups_of(leaders.rows, table.numbers)
         return GroupedNeighbours(
@@ -104,8 +107,43 @@ def search_groups(
     )
 
 
+def first_of_each(groups: I64) -> Bool:
+    """Which places are the first of their group in their row: groups int64 (n, m), negative ones
+    belong to none; bool (n, m)."""
+    order = np.argsort(groups, axis=1, kind="stable")
+    along = np.take_along_axis(groups, order, axis=1)
+    first = along >= 0
+    first[:, 1:] &= along[:, 1:] != along[:, :-1]
+    answer = np.empty(groups.shape, bool)
+    np.put_along_axis(answer, order, first, axis=1)
+    return answer
+
+
+def _leaders(found: Neighbours, groups: I64, k: int) -> tuple[I64, F32, I64]:
+    """The best row of each of the first k groups of every query, int64 (n, k), their scores, and
+    how many groups there were, int64 (n,)."""
+    of = groups[found.rows]
+    of[found.rows == PADDING] = PADDING
+    leads = first_of_each(of)
+    counts = np.minimum(leads.sum(axis=1), k)
+    at = np.argsort(~leads, axis=1, kind="stable")[:, :k]
+    answer = Neighbours.none(len(of), k)
+    width = at.shape[1]
+    there = np.arange(width) < counts[:, None]
+    rows = np.take_along_axis(found.rows, at, axis=1)
+    scores = np.take_along_axis(found.scores, at, axis=1)
+    answer.rows[:, :width] = np.where(there, rows, PADDING)
+    answer.scores[:, :width] = np.where(there, scores, -np.inf)
+    return answer.rows, answer.scores, counts
+
+
 def _leading_rows(
-    index: VectorIndex, queries: F32, k: int, groups: I64, rowset: RowSet | None
+    index: VectorIndex,
+    queries: F32,
+    k: int,
+    groups: I64,
+    rowset: RowSet | None,
+    how: dict[str, Any],
 ) -> Neighbours:
     """The best row of each of the k best groups, by widening until k different ones are seen."""
     available = index.size if rowset is None else rowset.count
@@ -113,19 +151,17 @@ def _leading_rows(
     pending = np.arange(len(queries))
     depth = k
     while len(pending) and available:
-        found = index.search(queries[pending], min(depth, available), allowed=rowset)
-        complete = np.zeros(len(pending), dtype=bool)
-        fewest = k
-        for i, query in enumerate(pending):
-            rows = found.rows[i]
-            rows = rows[rows != PADDING]
-            first = np.sort(np.unique(groups[rows], return_index=True)[1])[:k]
-            answer.rows[query, : len(first)] = rows[first]
-            answer.scores[query, : len(first)] = found.scores[i, first]
-            complete[i] = len(first) == k or depth >= available
-            fewest = min(fewest, len(first))
-        pending = pending[~complete]
+        found = index.search(queries[pending], min(depth, available), allowed=rowset, **how)
+        rows, scores, counts = _leaders(found, groups, k)
+        if len(pending) == len(queries):
+            answer = Neighbours(scores, rows)
+        else:
+            answer.rows[pending], answer.scores[pending] = rows, scores
+        if depth >= available:
+            return answer
+        pending = pending[counts < k]
         # What a round cost tells how deep the next must go; twice as deep at least.
+        fewest = int(counts.min())
         depth = max(2 * depth, int(1.5 * depth * k / max(1, fewest)))
         if depth > max(DEEPEST, 4 * k):
             break
@@ -187,25 +223,60 @@ def _with_members(
     counts = np.searchsorted(of_row, groups, side="right") - starts
     counts[groups == PADDING] = 0
     for i in range(len(queries)):
-        columns = np.arange(int(counts[i].max(initial=0)))
-        if not len(columns):
-            continue
-        inside = columns < counts[i][:, None]
-        members = np.where(
-            inside, order[np.where(inside, starts[i][:, None] + columns, 0)], PADDING
+        rows[i], row_scores[i] = _best_members(
+            index, queries[i : i + 1], starts[i], counts[i], order, rowset, per_group
         )
-        if rowset is not None:
-            members = np.where(rowset.mask[members], members, PADDING)
-        scores = index.scores(queries[i : i + 1], members.reshape(1, -1)).reshape(members.shape)
-        # best() moves padding, whose score is -inf, behind the rows that are allowed.
-        ranked = best(scores, members, per_group)
-        rows[i], row_scores[i] = ranked.rows, ranked.scores
     # An approximate index may have found a group by another row than its best.
     by_best = np.lexsort((rows[:, :, 0], -row_scores[:, :, 0]))
     rows = np.take_along_axis(rows, by_best[:, :, None], axis=1)
     row_scores = np.take_along_axis(row_scores, by_best[:, :, None], axis=1)
     groups = np.take_along_axis(groups, by_best, axis=1)
     return GroupedNeighbours(groups, row_scores[:, :, 0], rows, row_scores)
+
+
+def best_members(
+    index: VectorIndex,
+    query: F32,
+    chosen: I64,
+    groups: Groups,
+    *,
+    allowed: RowSet | None = None,
+    per_group: int = 1,
+) -> tuple[I64, F32]:
+    """The best rows of given groups: query float32 (1, dim), chosen int64 (k,); int64 and float32
+    (k, per_group), padded with -1 and -inf. Removed rows of a live index are left out."""
+    order, of_row = groups.prepared()
+    starts = np.searchsorted(of_row, chosen, side="left")
+    counts = np.searchsorted(of_row, chosen, side="right") - starts
+    counts[chosen == PADDING] = 0
+    if isinstance(index, LiveIndex) and len(index.removed):
+        alive = RowSet(index.alive)
+        allowed = alive if allowed is None else RowSet(alive.mask & allowed.mask)
+    return _best_members(index, query, starts, counts, order, allowed, per_group)
+
+
+def _best_members(
+    index: VectorIndex,
+    query: F32,
+    starts: I64,
+    counts: I64,
+    order: I64,
+    rowset: RowSet | None,
+    per_group: int,
+) -> tuple[I64, F32]:
+    """Groups are runs of `order`: `counts` (k,) rows from `starts` on."""
+    columns = np.arange(int(counts.max(initial=0)))
+    if not len(columns):
+        nothing = Neighbours.none(len(counts), per_group)
+        return nothing.rows, nothing.scores
+    inside = columns < counts[:, None]
+    members = np.where(inside, order[np.where(inside, starts[:, None] + columns, 0)], PADDING)
+    if rowset is not None:
+        members = np.where(rowset.mask[members], members, PADDING)
+    scores = index.scores(query, members.reshape(1, -1)).reshape(members.shape)
+    # best() moves padding, whose score is -inf, behind the rows that are allowed.
+    ranked = best(scores, members, per_group)
+    return ranked.rows, ranked.scores
 
 
 def _groups_of(rows: I64, groups: I64) -> I64:

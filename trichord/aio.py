@@ -17,7 +17,8 @@ from google.protobuf.message import Message
 
 from trichord.hits import Hits
 from trichord.migrations import AsyncClientMigrations
-from trichord.query import Askable
+from trichord.options import SearchKeywords
+from trichord.query import Askable, Vectors
 from trichord.results import Acknowledgement, Found, SpaceInfo, Stats
 from trichord.types import F32, IngestReport, Role
 from trichord.v1 import ingest_pb2
@@ -25,7 +26,7 @@ from trichord.wire import requests
 from trichord.wire.channel import DEFAULT_TIMEOUT_S, MAX_MESSAGE_BYTES, Connection
 from trichord.wire.outbox import Outbox, Recordlike, Sources, Tally, Uris, recordlike
 from trichord.wire.plans import Plan, Stubs
-from trichord.wire.requests import OnError, SearchKeywords
+from trichord.wire.requests import OnError
 
 T = TypeVar("T")
 AsyncSources = Sources | AsyncIterable[Recordlike]
@@ -73,12 +74,12 @@ class AsyncClient:
 
     async def search_many(
         self,
-        asked: Sequence[Askable],
+        asked: Sequence[Askable] | F32 | Vectors,
         *,
         space: str | None = None,
         errors: OnError = "raise",
         **options: Unpack[SearchKeywords],
-    ) -> list[Any]:
+    ) -> Sequence[Any]:
         plan = requests.search(asked, options, self._named(space), self._max_bytes, errors)
         return await self._run(plan)
 

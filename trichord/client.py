@@ -16,7 +16,8 @@ from google.protobuf.message import Message
 
 from trichord.hits import Hits
 from trichord.migrations import ClientMigrations
-from trichord.query import Askable
+from trichord.options import SearchKeywords
+from trichord.query import Askable, Vectors
 from trichord.results import Acknowledgement, Found, SpaceInfo, Stats
 from trichord.types import F32, IngestReport, Role
 from trichord.v1 import ingest_pb2
@@ -24,7 +25,7 @@ from trichord.wire import requests
 from trichord.wire.channel import DEFAULT_TIMEOUT_S, MAX_MESSAGE_BYTES, Connection
 from trichord.wire.outbox import Outbox, Sources, Tally, Uris, recordlike
 from trichord.wire.plans import Plan, Stubs
-from trichord.wire.requests import OnError, SearchKeywords
+from trichord.wire.requests import OnError
 
 T = TypeVar("T")
 
@@ -79,14 +80,15 @@ class Client:
 
     def search_many(
         self,
-        asked: Sequence[Askable],
+        asked: Sequence[Askable] | F32 | Vectors,
         *,
         space: str | None = None,
         errors: OnError = "raise",
         **options: Unpack[SearchKeywords],
-    ) -> list[Any]:
+    ) -> Sequence[Any]:
         """One `Hits` per query, in order; with `errors="return"` a failed query's TrichordError
-        stands in its place, else the first is raised."""
+        stands in its place, else the first is raised. Many vectors are best given as a matrix,
+        float32 (n, dim): it travels as it is."""
         plan = requests.search(asked, options, self._named(space), self._max_bytes, errors)
         return self._run(plan)
 

@@ -158,6 +158,35 @@ def parse(expression: str) -> Filter:
     return tree
 
 
+def as_filter(where: str | Filter | None) -> Filter | None:
+    """The tree of a filter given as text or as a tree; None for no filter. Raises FilterError."""
+    if where is None or (isinstance(where, str) and not where.strip()):
+        return None
+    if isinstance(where, str):
+        return parse(where)
+    if not isinstance(where, Filter):
+        raise FilterError("a filter is a text such as market = 'SE', or a tree of trichord.filters")
+    return where
+
+
+_WRITTEN: dict[int, tuple[Filter, str]] = {}
+
+
+def written(tree: Filter | None) -> str:
+    """A text that is the same for filters that mean the same by value and type (equal trees may
+    not: 1 == True). Remembered by identity, since `parse` gives equal texts the same tree."""
+    if tree is None:
+        return ""
+    known = _WRITTEN.get(id(tree))
+    if known is not None and known[0] is tree:
+        return known[1]
+    if len(_WRITTEN) >= 1024:
+        _WRITTEN.clear()
+    text = repr(tree)
+    _WRITTEN[id(tree)] = tree, text
+    return text
+
+
 def check(tree: Filter) -> None:
     """Raises FilterError when a filter is deeper or longer than the limits allow."""
     values = 0

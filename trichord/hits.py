@@ -6,11 +6,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, overload
 
 import numpy as np
 
+from trichord.explanation import Explanation, Facet
 from trichord.types import ABSENT, F32, I64, Modality, Span
 
 if TYPE_CHECKING:
@@ -51,7 +52,8 @@ class Hits:
     the searched live rows that the search could reach, 1.0 when complete), `partial` (a leg was
     left out, say why in `notes`), `next_page_token` (empty at the end).
 
-    With several modalities the order is that of the fusion, so scores need not descend.
+    With several modalities, boosts, diversity, keywords or a reranker the order is theirs, so
+    scores need not descend. `facets` and `explanation` are there where they were asked for.
     """
 
     item_ids: Sequence[str]
@@ -75,6 +77,16 @@ class Hits:
     notes: tuple[str, ...] = ()
     next_page_token: str = ""
     frame: str = ""
+    facets: tuple[Facet, ...] = ()
+    explanation: Explanation | None = None
+
+    @classmethod
+    def of(cls, **columns: Any) -> Hits:
+        """As the constructor, in a quarter of its time (a frozen dataclass sets field by field):
+        the columns without a default have to be given."""
+        made = object.__new__(cls)
+        made.__dict__.update(columns)
+        return made
 
     def __len__(self) -> int:
         return len(self.item_ids)
@@ -97,6 +109,29 @@ class Hits:
         best = ", ".join(f"{hit.item_id} {hit.score:.3f}" for hit in self[:3])
         more = ", …" if len(self) > 3 else ""
         return f"<Hits {len(self)} of {self.space!r} at snapshot {self.snapshot}: {best}{more}>"
+
+    def part(self, first: int, last: int) -> Hits:
+        """Hits `first` to `last - 1` as an answer of their own; it rests on the same."""
+        rows, offsets = slice(first, last), self.segment_offsets[first : last + 1]
+        segments = slice(int(offsets[0]), int(offsets[-1]))
+        given = self.probabilities
+        return replace(
+            self,
+            item_ids=self.item_ids[rows],
+            entity_ids=self.entity_ids[rows],
+            modalities=self.modalities[rows],
+            scores=self.scores[rows],
+            significances=self.significances[rows],
+            segment_offsets=offsets - offsets[0],
+            segment_ordinals=self.segment_ordinals[segments],
+            segment_scores=self.segment_scores[segments],
+            start_ms=self.start_ms[segments],
+            end_ms=self.end_ms[segments],
+            start_char=self.start_char[segments],
+            end_char=self.end_char[segments],
+            attributes={name: values[rows] for name, values in self.attributes.items()},
+            probabilities=None if given is None else given[rows],
+        )
 
     def columns(self) -> dict[str, Any]:
         """One flat column per measure; the span is that of each hit's best segment."""

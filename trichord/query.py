@@ -10,6 +10,8 @@ from __future__ import annotations
 import os
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from functools import cached_property
 from math import inf, isfinite
 from pathlib import Path
 from typing import Any, Self
@@ -23,6 +25,11 @@ from trichord.types import F32, AttributeValue, Group, Modality
 MAX_TERMS = 256
 MAX_LIMIT = 10_000
 MAX_QUERIES = 1_024
+MAX_EXCLUDED = 10_000
+MAX_BOOSTS = 16
+MAX_RERANKED = 1_000
+MAX_FACETS = 32
+RERANK_MS = 300
 FUSIONS = ("rrf", "score", "significance", "quota")
 
 
@@ -163,6 +170,78 @@ class Query(_Combinable):
         return self.terms
 
 
+@dataclass(frozen=True, eq=False)
+class Vectors:
+    """Many queries by vector at once: float32 (n, dim), each row as a `Vector`, without an object
+    for each. What has a zero, NaN or infinite row is refused as a whole (VectorError)."""
+
+    values: F32
+    frame: str = ""
+
+    def __init__(self, values: npt.ArrayLike, frame: str = "") -> None:
+        array = np.ascontiguousarray(values, dtype=np.float32)
+        if array.ndim != 2 or array.shape[1] == 0:
+            raise VectorError(f"query vectors have the shape (n, dim), not {array.shape}")
+        object.__setattr__(self, "values", array)
+        object.__setattr__(self, "frame", frame)
+
+    def __len__(self) -> int:
+        return len(self.values)
+
+
+def history(
+    events: Iterable[tuple[Input | str, datetime] | tuple[Input | str, datetime, float]],
+    *,
+    half_life_days: float = 30.0,
+    now: datetime | None = None,
+) -> Query:
+    """What somebody liked as one query: each thing counts half as much for every `half_life_days`
+    since its time, times the weight that may come third (negative: disliked).
+
+    A text stands for the stored item of that id. Stored items are left out of the answer. Of more
+    than `MAX_TERMS` events those that count most are taken. Times without a zone are UTC.
+
+    >>> from datetime import datetime
+    >>> liked = [("track-1", datetime(2026, 3, 1)), ("track-2", datetime(2026, 1, 30), 2.0)]
+    >>> asked = history(liked, half_life_days=30, now=datetime(2026, 3, 1))
+    >>> [(term.input.item_id, term.weight) for term in asked.terms]
+    [('track-1', 1.0), ('track-2', 1.0)]
+    """
+    if not 0 < half_life_days < inf:
+        raise InvalidInput(f"half_life_days must be positive, not {half_life_days}")
+    moment = _aware(now or datetime.now(UTC))
+    terms = []
+    for what, when, *given in events:
+        age_days = max(0.0, (moment - _aware(when)).total_seconds() / 86_400)
+        weight = (given[0] if given else 1.0) * 0.5 ** (age_days / half_life_days)
+        terms.append(Term(ItemRef(what) if isinstance(what, str) else what, weight))
+    if not terms:
+        raise InvalidInput("the history is empty: there is nothing to search by")
+    if len(terms) > MAX_TERMS:
+        terms = sorted(terms, key=lambda term: -abs(term.weight))[:MAX_TERMS]
+    return Query(tuple(terms))
+
+
+def _aware(moment: datetime) -> datetime:
+    return moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment
+
+
+@dataclass(frozen=True)
+class Boost:
+    """What is added to the score by which hits are ordered: `weight` for items that pass `where`,
+    or `weight` times the value of a numeric `attribute`. Scores of the answer stay cosines."""
+
+    weight: float
+    where: Any = None
+    attribute: str = ""
+
+    def __post_init__(self) -> None:
+        if not isfinite(self.weight):
+            raise InvalidInput("the weight of a boost must be a finite number")
+        if (self.where is None or self.where == "") == (self.attribute == ""):
+            raise InvalidInput("a boost has either a filter (where) or an attribute")
+
+
 Quotas = tuple[tuple[str, int], ...]
 
 Askable = str | Input | Query | npt.NDArray[Any]
@@ -184,6 +263,22 @@ def as_query(asked: Askable) -> Query:
     )
 
 
+def as_vectors(asked: object) -> Vectors | None:
+    """Many queries given as a matrix (n, dim) or as `Vectors`; None for anything else."""
+    if isinstance(asked, Vectors):
+        return asked
+    if isinstance(asked, np.ndarray) and asked.ndim == 2:
+        return Vectors(asked)
+    return None
+
+
+def as_queries(asked: Iterable[Askable] | Vectors) -> list[Query]:
+    """Each as a query, the rows of a matrix too."""
+    if isinstance(asked, Vectors):
+        return [as_query(Vector(row, asked.frame)) for row in asked.values]
+    return [as_query(one) for one in asked]
+
+
 @dataclass(frozen=True)
 class SearchOptions:
     """Everything about a search but the queries; one spelling here, in the client, and in the CLI.
@@ -195,6 +290,14 @@ class SearchOptions:
     pairs of modality and share, those not named get none; empty: equal shares). `exact` searches
     without approximation. `min_significance` (-log10 of the probability by chance) and
     `min_probability` (of being relevant) leave out hits below; they need a calibrated space.
+
+    `recall`: approximate to at least this measured recall (None: what the indexes were tuned for,
+    0.99 at least under a filter). `exclude_items` and `exclude_entities` are left out of the
+    answer; unknown ids are no error. `boosts` add to the score that orders. `diversity` (0 to 1)
+    lets a hit count less the nearer it is to a better one. `keywords` are looked for in texts and
+    attributes too (BM25), merged by reciprocal rank. The first `rerank` hits are ordered anew by a
+    cross-encoder that has `rerank_ms` for it. `facets` names attributes whose values are counted
+    over all that the search could find. `explain` says how the search went.
     """
 
     modality: tuple[str, ...] = ()
@@ -209,6 +312,16 @@ class SearchOptions:
     quotas: Quotas = ()
     min_significance: float | None = None
     min_probability: float | None = None
+    recall: float | None = None
+    exclude_items: frozenset[str] = frozenset()
+    exclude_entities: frozenset[str] = frozenset()
+    boosts: tuple[Boost, ...] = ()
+    diversity: float = 0.0
+    keywords: str = ""
+    rerank: int = 0
+    rerank_ms: int = RERANK_MS
+    facets: tuple[str, ...] = ()
+    explain: bool = False
 
     def __post_init__(self) -> None:
         if not 1 <= self.limit <= MAX_LIMIT:
@@ -229,6 +342,40 @@ class SearchOptions:
             raise InvalidInput(f"min_significance must be 0 or more, not {self.min_significance}")
         if self.min_probability is not None and not 0 <= self.min_probability <= 1:
             raise InvalidInput(f"min_probability must be 0 to 1, not {self.min_probability}")
+        if self.recall is not None and not 0 < self.recall <= 1:
+            raise InvalidInput(f"recall must be above 0 and at most 1, not {self.recall}")
+        excluded = len(self.exclude_items) + len(self.exclude_entities)
+        if excluded > MAX_EXCLUDED:
+            raise InvalidInput(f"at most {MAX_EXCLUDED} ids can be excluded, these are {excluded}")
+        if len(self.boosts) > MAX_BOOSTS:
+            raise InvalidInput(f"a search takes at most {MAX_BOOSTS} boosts")
+        if not 0 <= self.diversity <= 1:
+            raise InvalidInput(f"diversity must be 0 to 1, not {self.diversity}")
+        if not 0 <= self.rerank <= MAX_RERANKED or not 1 <= self.rerank_ms <= 60_000:
+            raise InvalidInput(
+                f"rerank takes 0 to {MAX_RERANKED} hits and rerank_ms 1 to 60000, not "
+                f"{self.rerank} and {self.rerank_ms}"
+            )
+        if len(self.facets) > MAX_FACETS:
+            raise InvalidInput(f"a search counts at most {MAX_FACETS} facets")
+
+    @cached_property
+    def question(self) -> str:
+        """What pages of one list have in common: all but the page and its size."""
+        facts = {name: getattr(self, name) for name in self.__dataclass_fields__}
+        del facts["page_token"], facts["limit"], facts["explain"], facts["facets"]
+        for name in ("exclude_items", "exclude_entities"):
+            facts[name] = sorted(facts[name])  # a set has another order in every process
+        return repr(facts)
+
+    @property
+    def has_thresholds(self) -> bool:
+        return self.min_significance is not None or self.min_probability is not None
+
+    @property
+    def reorders(self) -> bool:
+        """Whether the order is not that of the indexes alone."""
+        return bool(self.boosts or self.diversity or self.keywords or self.rerank)
 
 
 @dataclass(frozen=True)
@@ -273,6 +420,18 @@ def as_quotas(value: str | Mapping[str, int] | Iterable[tuple[str, int]]) -> Quo
         raise InvalidInput(f"quotas are pairs of modality and share, not {value!r}") from None
 
 
+def as_excluded(ids: str | Iterable[str]) -> frozenset[str]:
+    """One id or several as a set; a frozenset, which is quickest where it is used again, as it
+    is."""
+    if isinstance(ids, frozenset):
+        return ids
+    given = (ids,) if isinstance(ids, str) else tuple(ids)
+    wrong = next((one for one in given if not isinstance(one, str)), None)
+    if wrong is not None:
+        raise InvalidInput(f"ids are text, not {type(wrong).__name__}: {wrong!r}")
+    return frozenset(given)
+
+
 def as_names(value: str | Sequence[str] | None) -> tuple[str, ...]:
     """`"audio,image"`, `"audio"`, `["audio", "image"]` and None as a tuple of names."""
     if value is None:
@@ -280,3 +439,11 @@ def as_names(value: str | Sequence[str] | None) -> tuple[str, ...]:
     if isinstance(value, str):
         return tuple(name.strip() for name in value.split(",") if name.strip())
     return tuple(str(name) for name in value)
+
+
+def as_boosts(value: Boost | Iterable[Boost]) -> tuple[Boost, ...]:
+    """One boost or several."""
+    given = (value,) if isinstance(value, Boost) else tuple(value)
+    if not all(isinstance(one, Boost) for one in given):
+        raise InvalidInput("boosts are trichord.query.Boost values")
+    return given

@@ -6,15 +6,16 @@ from collections.abc import Sequence
 
 import grpc
 
+from trichord.answers import Answers, gathered
 from trichord.catalog import Catalog
-from trichord.errors import PageTokenError, TrichordError
-from trichord.hits import Hits
-from trichord.query import Query, SearchOptions
+from trichord.errors import InvalidInput, PageTokenError, TrichordError
+from trichord.query import Query, SearchOptions, Vectors
 from trichord.server.calls import principal
 from trichord.server.inputs import Inputs, alone, checked_count
 from trichord.v1 import search_pb2, search_pb2_grpc
 from trichord.wire.hits import to_response
 from trichord.wire.options import read_options
+from trichord.wire.vectors import from_vector
 
 
 class SearchService(search_pb2_grpc.SearchServiceServicer):
@@ -25,23 +26,42 @@ class SearchService(search_pb2_grpc.SearchServiceServicer):
     def Search(
         self, request: search_pb2.SearchRequest, context: grpc.ServicerContext
     ) -> search_pb2.SearchResponse:
-        checked_count(len(request.queries), "queries")
+        return self._response(request)
+
+    def _response(self, request: search_pb2.SearchRequest) -> search_pb2.SearchResponse:
         options = read_options(request)
-        if options.page_token and len(request.queries) != 1:
-            raise PageTokenError("a page token continues one query: ask for it alone")
-        queries = self._inputs.queries(request.queries)
-        alone(queries)
-        answers = self._answers(queries, options, request.space)
-        alone(answers)
+        if request.HasField("vectors"):
+            answers = self._by_vectors(request, options)
+        else:
+            checked_count(len(request.queries), "queries")
+            if options.page_token and len(request.queries) != 1:
+                raise PageTokenError("a page token continues one query: ask for it alone")
+            queries = self._inputs.queries(request.queries)
+            alone(queries)
+            answers = self._by_queries(queries, options, request.space)
+            if answers.errors:
+                alone(answers)
         return to_response(answers, space=request.space or self._catalog.space_name)
 
-    def _answers(
+    def _by_vectors(self, request: search_pb2.SearchRequest, options: SearchOptions) -> Answers:
+        if len(request.queries):
+            raise InvalidInput("ask by queries or by vectors, not by both in one call")
+        rows = from_vector(request.vectors)
+        checked_count(len(rows), "queries")
+        vectors = Vectors(rows, request.vectors.frame)
+        return self._search(vectors, options, request.space)
+
+    def _by_queries(
         self, queries: Sequence[Query | TrichordError], options: SearchOptions, space: str
-    ) -> list[Hits | TrichordError]:
+    ) -> Answers:
+        errors = {i: one for i, one in enumerate(queries) if isinstance(one, TrichordError)}
         good = [query for query in queries if isinstance(query, Query)]
-        if queries and not good:
-            return [query for query in queries if isinstance(query, TrichordError)]
-        found = iter(
-            self._catalog.search_many(good, options, space=space or None, principal=principal())
-        )
-        return [next(found) if isinstance(query, Query) else query for query in queries]
+        if errors and not good:
+            return gathered(list(errors.values()))
+        answers = self._search(good, options, space)
+        return answers.with_errors(errors, len(queries)) if errors else answers
+
+    def _search(
+        self, asked: Sequence[Query] | Vectors, options: SearchOptions, space: str
+    ) -> Answers:
+        return self._catalog.search_many(asked, options, space=space or None, principal=principal())

@@ -136,4 +136,4 @@ def test_attributes_that_one_answer_lacks_are_null_there() -> None:
 
 
 def test_no_answers() -> None:
-    assert from_response(sent([])) == []
+    assert list(from_response(sent([]))) == []

@@ -7,7 +7,6 @@ from typing import Any
 import click
 
 from trichord.commands.common import (
-    clock,
     json_option,
     print_json,
     reached,
@@ -15,53 +14,10 @@ from trichord.commands.common import (
     space_option,
     store_option,
 )
+from trichord.commands.search_options import history_of, options_given, search_options
+from trichord.commands.showing import show
 from trichord.errors import InvalidInput, NotFound
-from trichord.hits import Hits
-from trichord.query import FUSIONS, Audio, EntityRef, Image, ItemRef, Query, Text, Vector
-
-
-def search_options(command: Any) -> Any:
-    for option in reversed(
-        (
-            click.option("--modality", default=None, help="audio, image, text, or several: a,b."),
-            click.option("--where", default=None, help="Filter: market = 'SE' and year >= 2020"),
-            click.option("--limit", default=10, show_default=True, help="Hits per page."),
-            click.option(
-                "--group",
-                type=click.Choice(["segment", "item", "entity"]),
-                default="item",
-                show_default=True,
-                help="What one hit stands for.",
-            ),
-            click.option("--attributes", default=None, help="Attributes to show: a,b or *."),
-            click.option("--segments", default=1, show_default=True, help="Best segments per hit."),
-            click.option(
-                "--fuse",
-                type=click.Choice(FUSIONS),
-                default="rrf",
-                show_default=True,
-                help="How lists of several modalities merge: by rank, raw cosine, significance, or "
-                "by rank in the proportions of --quotas.",
-            ),
-            click.option("--quotas", default="", help="With --fuse quota: audio=2,image=1."),
-            click.option(
-                "--min-significance",
-                type=float,
-                default=None,
-                help="Leave out hits that chance explains better: 3 means less than 1 in 1000.",
-            ),
-            click.option(
-                "--min-probability",
-                type=float,
-                default=None,
-                help="Leave out hits that are less likely to be relevant.",
-            ),
-            click.option("--exact", is_flag=True, help="Search without approximation."),
-            click.option("--page-token", default="", help="The next page of an earlier answer."),
-        )
-    ):
-        command = option(command)
-    return command
+from trichord.query import Audio, EntityRef, Image, ItemRef, Query, Text, Vector
 
 
 @click.command()
@@ -71,6 +27,20 @@ def search_options(command: Any) -> Any:
 @click.option("--item", multiple=True, help="A stored item to search by.")
 @click.option("--entity", multiple=True, help="A stored entity to search by.")
 @click.option("--vector", type=click.Path(), help="A .npy file with one vector to search by.")
+@click.option("--unlike", multiple=True, help="A text to keep away from.")
+@click.option("--unlike-item", multiple=True, help="A stored item to keep away from.")
+@click.option(
+    "--unlike-weight", default=0.3, show_default=True, help="How much, against 1 for the others."
+)
+@click.option(
+    "--history",
+    "history_file",
+    type=click.Path(),
+    help="A CSV file of lines item_id,time[,weight]: what somebody liked, by age.",
+)
+@click.option(
+    "--half-life-days", default=30.0, show_default=True, help="After which a liking counts half."
+)
 @search_options
 @store_option
 @space_option
@@ -83,6 +53,11 @@ def search(
     item: tuple[str, ...],
     entity: tuple[str, ...],
     vector: str | None,
+    unlike: tuple[str, ...],
+    unlike_item: tuple[str, ...],
+    unlike_weight: float,
+    history_file: str | None,
+    half_life_days: float,
     store: str,
     space: str | None,
     server: str | None,
@@ -97,17 +72,24 @@ def search(
     \b
     trichord search "rain on a window" --modality audio,image
     trichord search "calmer" --image cover.png --where "market = 'SE'" --json
+    trichord search "piano" --unlike "applause" --diversity 0.3 --facets genre --explain
+    trichord search --history liked.csv --exclude-file heard.txt --boost 0.05 "year >= 2024"
     """
     inputs: list[Any] = [Text(text)] if text is not None else []
     inputs += [Image.open(path) for path in image] + [Audio.open(path) for path in audio]
     inputs += [ItemRef(item_id) for item_id in item] + [EntityRef(name) for name in entity]
     if vector is not None:
         inputs.append(_vector(vector))
+    if history_file is not None:
+        inputs.append(history_of(history_file, half_life_days))
     if not inputs:
         raise InvalidInput("say what to search for: a text, --image, --audio, --item, --entity …")
+    inputs += [-unlike_weight * Text(words) for words in unlike]
+    inputs += [-unlike_weight * ItemRef(item_id) for item_id in unlike_item]
     query = Query(tuple(term for one in inputs for term in one._as_terms()))
+    given = options_given(**options)
     with reached(store, server, token, tls_ca, space) as there:
-        _show(there.search(query, space=space, **options), as_json)
+        show(there.search(query, space=space, **given), as_json)
 
 
 @click.command()
@@ -128,8 +110,9 @@ def similar(
     **options: Any,
 ) -> None:
     """Find what is nearest to a stored item, itself left out."""
+    given = options_given(**options)
     with reached(store, server, token, tls_ca, space) as there:
-        _show(there.similar(item_id, space=space, **options), as_json)
+        show(there.similar(item_id, space=space, **given), as_json)
 
 
 @click.command()
@@ -174,64 +157,3 @@ def _vector(path: str) -> Vector:
     except (OSError, ValueError) as error:
         raise InvalidInput(f"cannot read a vector from {path!r}: {error}") from None
     return Vector(values)
-
-
-def _show(hits: Hits, as_json: bool) -> None:
-    if as_json:
-        print_json(
-            {
-                "space": hits.space,
-                "frame": hits.frame,
-                "snapshot": hits.snapshot,
-                "coverage": hits.coverage,
-                "partial": hits.partial,
-                "notes": list(hits.notes),
-                "next_page_token": hits.next_page_token,
-                "hits": [
-                    {
-                        "item_id": hit.item_id,
-                        "entity_id": hit.entity_id,
-                        "modality": hit.modality,
-                        "score": round(hit.score, 6),
-                        "significance": hit.significance,
-                        "probability": hit.probability,
-                        "attributes": hit.attributes,
-                        "segments": [
-                            {"ordinal": s.ordinal, "score": round(s.score, 6), **vars(s.span)}
-                            for s in hit.segments
-                        ],
-                    }
-                    for hit in hits
-                ],
-            }
-        )
-        return
-    from rich.console import Console
-    from rich.table import Table
-    from rich.text import Text as Plain
-
-    if not len(hits):
-        click.echo("nothing found")
-        return
-    table = Table(box=None, pad_edge=False, header_style="bold")
-    measures = ["score"]
-    if any(hit.significance is not None for hit in hits):
-        measures.append("significance")
-    if any(hit.probability is not None for hit in hits):
-        measures.append("probability")
-    for heading in measures:
-        table.add_column(heading, justify="right")
-    for heading in ("modality", "item", "entity", "where", *hits.attributes):
-        table.add_column(heading, overflow="fold")
-    for hit in hits:
-        best = hit.segments[0]
-        where = f"{clock(best.start_ms)}–{clock(best.end_ms)}" if best.start_ms is not None else ""
-        values = ["" if value is None else str(value) for value in hit.attributes.values()]
-        numbers = [getattr(hit, measure) for measure in measures]
-        shown = ["" if number is None else f"{number:.3f}" for number in numbers]
-        cells = [*shown, hit.modality, hit.item_id, hit.entity_id, where, *values]
-        # Ids and attributes are other people's text: shown as they are, never as markup.
-        table.add_row(*[Plain(cell) for cell in cells])
-    Console().print(table)
-    if hits.next_page_token:
-        click.echo(f"more: --page-token {hits.next_page_token}")

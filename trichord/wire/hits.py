@@ -3,19 +3,25 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from itertools import accumulate, chain
-from math import nan
-from operator import sub
+from dataclasses import replace
+from itertools import accumulate
 from typing import Any
 
 import numpy as np
 
+from trichord.answers import Answers, gathered
 from trichord.errors import TrichordError
 from trichord.hits import Hits
 from trichord.types import ABSENT, F32, I64
-from trichord.v1 import search_pb2, types_pb2
+from trichord.v1 import search_pb2
 from trichord.wire.columns import from_column, to_column
 from trichord.wire.enums import MODALITIES, MODALITY_NUMBERS
+from trichord.wire.explanations import (
+    from_explanation,
+    from_facet,
+    write_explanation,
+    write_facet,
+)
 from trichord.wire.status import from_status, to_status
 
 _SPANS = ("start_ms", "end_ms", "start_char", "end_char")
@@ -24,128 +30,111 @@ _SPANS = ("start_ms", "end_ms", "start_char", "end_char")
 def to_response(
     answers: Sequence[Hits | TrichordError], *, space: str, frame: str = ""
 ) -> search_pb2.SearchResponse:
-    """Coverage is that of the worst answer, notes are those of all. The answers of a call rest on
-    one space; `space` and `frame` are said where there are none."""
+    """The answers of a call rest on one space; `space` and `frame` are said where they do not say
+    it themselves."""
+    given = gathered(answers)
+    hits, bounds = given.flat, given.bounds
     response = search_pb2.SearchResponse()
     basis = response.basis
-    said = next((answer for answer in answers if isinstance(answer, Hits)), None)
-    basis.space = said.space if said is not None and said.space else space
-    basis.frame = said.frame if said is not None and said.frame else frame
-    good: list[Hits] = []
-    first = 0
-    for answer in answers:
-        entry = response.answers.add(first=first)
-        if isinstance(answer, TrichordError):
-            entry.error.CopyFrom(to_status(answer))
-            continue
-        entry.count = len(answer)
-        entry.next_page_token = answer.next_page_token
-        first += len(answer)
-        good.append(answer)
-    basis.snapshot = max((answer.snapshot for answer in good), default=0)
-    basis.coverage = min((answer.coverage for answer in good), default=1.0)
-    basis.partial = any(answer.partial for answer in good)
-    basis.notes.extend(dict.fromkeys(note for answer in good for note in answer.notes))
-    _write_columns(good, response.hits)
+    basis.space = hits.space or space
+    basis.frame = hits.frame or frame
+    basis.snapshot = hits.snapshot
+    basis.coverage = hits.coverage
+    basis.partial = hits.partial
+    basis.notes.extend(hits.notes)
+    add, first = response.answers.add, bounds[0]
+    for last in bounds[1:]:
+        add(first=first, count=last - first)
+        first = last
+    if len(given) == 1 and hits.next_page_token:
+        response.answers[0].next_page_token = hits.next_page_token
+    for number, token in given.tokens.items():
+        response.answers[number].next_page_token = token
+    for number, error in given.errors.items():
+        response.answers[number].error.CopyFrom(to_status(error))
+    _write_columns(hits, response.hits)
+    for facet in hits.facets:
+        write_facet(facet, response.facets.add())
+    if hits.explanation is not None:
+        write_explanation(hits.explanation, response.explanation)
     return response
 
 
 # Most answers are short: there Python's lists are several times faster than small numpy calls.
 
 
-def _write_columns(answers: Sequence[Hits], columns: search_pb2.Hits) -> None:
+def _write_columns(hits: Hits, columns: search_pb2.Hits) -> None:
     segments = columns.segments
-    for answer in answers:
-        columns.item_ids.extend(answer.item_ids)
-        columns.entity_ids.extend(answer.entity_ids)
-        columns.modalities.extend([MODALITY_NUMBERS[name] for name in answer.modalities])
-        columns.scores.extend(answer.scores.tolist())
-        offsets = answer.segment_offsets.tolist()
-        segments.counts.extend(map(sub, offsets[1:], offsets))
-        segments.ordinals.extend(answer.segment_ordinals.tolist())
-        segments.scores.extend(answer.segment_scores.tolist())
-    significances = [answer.significances.tolist() for answer in answers]
-    if any(value == value for values in significances for value in values):  # not all NaN
-        columns.significances.extend(chain.from_iterable(significances))
-    if any(answer.probabilities is not None for answer in answers):
-        for answer in answers:
-            known = answer.probabilities
-            columns.probabilities.extend([nan] * len(answer) if known is None else known.tolist())
+    items, entities = list(hits.item_ids), list(hits.entity_ids)
+    columns.item_ids.extend(items)
+    if entities != items:
+        columns.entity_ids.extend(entities)
+    columns.modalities.extend([MODALITY_NUMBERS[name] for name in hits.modalities])
+    columns.scores.extend(hits.scores.tolist())
+    offsets = hits.segment_offsets
+    segments.counts.extend((offsets[1:] - offsets[:-1]).tolist())
+    segments.ordinals.extend(hits.segment_ordinals.tolist())
+    segments.scores.extend(hits.segment_scores.tolist())
+    if not np.isnan(hits.significances).all():
+        columns.significances.extend(hits.significances.tolist())
+    if hits.probabilities is not None:
+        columns.probabilities.extend(hits.probabilities.tolist())
     for name in _SPANS:
-        spans = [getattr(answer, name).tolist() for answer in answers]
-        if any(max(values, default=ABSENT) != ABSENT for values in spans):
-            getattr(segments, name).extend(chain.from_iterable(spans))
-    columns.attributes.extend(_attribute_columns(answers))
+        spans = getattr(hits, name)
+        if len(spans) and spans.max() != ABSENT:
+            getattr(segments, name).extend(spans.tolist())
+    for name, values in hits.attributes.items():
+        columns.attributes.append(to_column(name, values))
 
 
-def _attribute_columns(answers: Sequence[Hits]) -> list[types_pb2.Column]:
-    if len(answers) == 1:
-        return [to_column(name, values) for name, values in answers[0].attributes.items()]
-    names = dict.fromkeys(name for answer in answers for name in answer.attributes)
-    return [
-        to_column(
-            name,
-            [
-                value
-                for answer in answers
-                for value in answer.attributes.get(name, [None] * len(answer))
-            ],
-        )
-        for name in names
-    ]
-
-
-def from_response(response: search_pb2.SearchResponse) -> list[Hits | TrichordError]:
+def from_response(response: search_pb2.SearchResponse) -> Answers:
     """One answer or error per query, in order."""
     columns, basis = response.hits, response.basis
-    items, entities = list(columns.item_ids), list(columns.entity_ids)
-    modalities = [MODALITIES[number] for number in columns.modalities]
-    scores = _floats(columns.scores)
-    significances = (
-        _floats(columns.significances)
-        if len(columns.significances)
-        else np.full(len(items), np.nan, np.float32)
-    )
-    probabilities = _floats(columns.probabilities) if len(columns.probabilities) else None
+    items = list(columns.item_ids)
     segments = columns.segments
     offsets: I64 = np.array([0, *accumulate(segments.counts)], np.int64)
-    ordinals, segment_scores = _integers(segments.ordinals), _floats(segments.scores)
-    spans = {name: _span(getattr(segments, name), len(ordinals)) for name in _SPANS}
-    attributes = {column.name: from_column(column) for column in columns.attributes}
-    notes = tuple(basis.notes)
-    answers: list[Hits | TrichordError] = []
-    for answer in response.answers:
+    ordinals = _integers(segments.ordinals)
+    start_ms, end_ms, start_char, end_char = [
+        _span(getattr(segments, name), len(ordinals)) for name in _SPANS
+    ]
+    flat = Hits(
+        items,
+        list(columns.entity_ids) or items,
+        [MODALITIES[number] for number in columns.modalities],  # type: ignore[misc]
+        _floats(columns.scores),
+        _floats(columns.significances)
+        if len(columns.significances)
+        else np.full(len(items), np.nan, np.float32),
+        offsets,
+        ordinals,
+        _floats(segments.scores),
+        start_ms,
+        end_ms,
+        start_char,
+        end_char,
+        attributes={column.name: from_column(column) for column in columns.attributes},
+        probabilities=_floats(columns.probabilities) if len(columns.probabilities) else None,
+        space=basis.space,
+        snapshot=basis.snapshot,
+        coverage=basis.coverage,
+        partial=basis.partial,
+        notes=tuple(basis.notes),
+        frame=basis.frame,
+        facets=tuple([from_facet(message) for message in response.facets]),
+        explanation=(
+            from_explanation(response.explanation) if response.HasField("explanation") else None
+        ),
+    )
+    bounds, errors, tokens = [0], {}, {}
+    for number, answer in enumerate(response.answers):
+        bounds.append(bounds[-1] + answer.count)
+        if answer.next_page_token:
+            tokens[number] = answer.next_page_token
         if answer.HasField("error"):
-            answers.append(from_status(answer.error))
-            continue
-        rows = slice(answer.first, answer.first + answer.count)
-        start, end = offsets[rows.start], offsets[rows.stop]
-        answers.append(
-            Hits(
-                items[rows],
-                entities[rows],
-                modalities[rows],  # type: ignore[arg-type]  # a server sends no unspecified one
-                scores[rows],
-                significances[rows],
-                offsets[rows.start : rows.stop + 1] - start,
-                ordinals[start:end],
-                segment_scores[start:end],
-                spans["start_ms"][start:end],
-                spans["end_ms"][start:end],
-                spans["start_char"][start:end],
-                spans["end_char"][start:end],
-                attributes={name: values[rows] for name, values in attributes.items()},
-                probabilities=None if probabilities is None else probabilities[rows],
-                space=basis.space,
-                snapshot=basis.snapshot,
-                coverage=basis.coverage,
-                partial=basis.partial,
-                notes=notes,
-                next_page_token=answer.next_page_token,
-                frame=basis.frame,
-            )
-        )
-    return answers
+            errors[number] = from_status(answer.error)
+    if len(bounds) == 2 and tokens:
+        flat = replace(flat, next_page_token=tokens[0])
+    return Answers(flat, bounds, errors, tokens)
 
 
 def _floats(values: Any) -> F32:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from trichord.query import SearchOptions
+from trichord.errors import InvalidInput
+from trichord.query import RERANK_MS, Boost, SearchOptions
 from trichord.v1 import search_pb2
 from trichord.wire.enums import (
     FUSION_NUMBERS,
@@ -34,6 +35,24 @@ def write_options(options: SearchOptions, request: search_pb2.SearchRequest) -> 
         request.min_significance = options.min_significance
     if options.min_probability is not None:
         request.min_probability = options.min_probability
+    if options.recall is not None:
+        request.recall = options.recall
+    # In order, so that equal questions are equal messages.
+    request.exclude_item_ids.extend(sorted(options.exclude_items))
+    request.exclude_entity_ids.extend(sorted(options.exclude_entities))
+    for boost in options.boosts:
+        message = request.boosts.add(weight=boost.weight)
+        if boost.attribute:
+            message.attribute = boost.attribute
+        else:
+            message.filter.CopyFrom(to_filter(boost.where))
+    request.diversity = options.diversity
+    request.keywords = options.keywords
+    request.rerank = options.rerank
+    if options.rerank:
+        request.rerank_ms = options.rerank_ms
+    request.facets.extend(options.facets)
+    request.explain = options.explain
 
 
 _DEFAULT_LIMIT = SearchOptions().limit
@@ -56,4 +75,23 @@ def read_options(request: search_pb2.SearchRequest) -> SearchOptions:
             request.min_significance if request.HasField("min_significance") else None
         ),
         min_probability=request.min_probability if request.HasField("min_probability") else None,
+        recall=request.recall if request.HasField("recall") else None,
+        exclude_items=frozenset(request.exclude_item_ids),
+        exclude_entities=frozenset(request.exclude_entity_ids),
+        boosts=tuple([_boost(message) for message in request.boosts]),
+        diversity=request.diversity,
+        keywords=request.keywords,
+        rerank=request.rerank,
+        rerank_ms=request.rerank_ms or RERANK_MS,
+        facets=tuple(request.facets),
+        explain=request.explain,
     )
+
+
+def _boost(message: search_pb2.Boost) -> Boost:
+    match message.WhichOneof("subject"):
+        case "filter":
+            return Boost(message.weight, where=from_filter(message.filter))
+        case "attribute":
+            return Boost(message.weight, attribute=message.attribute)
+    raise InvalidInput("a boost needs a filter or an attribute")

@@ -23,7 +23,7 @@ from trichord.v1 import (
 T = TypeVar("T")
 P = ParamSpec("P")
 
-_ENVELOPE_BYTES = 64 * 1024
+ENVELOPE_BYTES = 64 * 1024
 
 
 class Stubs:
@@ -93,7 +93,7 @@ def packed(messages: Sequence[Any], most: int, max_bytes: int) -> Iterator[list[
 
     Raises InvalidInput for a message that does not fit by itself.
     """
-    room = max_bytes - _ENVELOPE_BYTES
+    room = max_bytes - ENVELOPE_BYTES
     group: list[Any] = []
     size = 0
     for message in messages:

@@ -2,29 +2,29 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
-from typing import Any, Literal, TypedDict
+from collections.abc import Iterator, Sequence
+from itertools import chain
+from typing import Any, Literal, TypeVar
 
 import numpy as np
 from google.protobuf.message import Message
 from grpc_health.v1 import health_pb2
 
 from trichord.errors import InvalidInput, TrichordError
-from trichord.filters import Filter
-from trichord.hits import Hits
+from trichord.options import SearchKeywords, options_of
 from trichord.query import (
     MAX_QUERIES,
     Askable,
     Input,
     ItemRef,
-    Quotas,
-    SearchOptions,
+    Vectors,
     as_names,
+    as_queries,
     as_query,
-    as_quotas,
+    as_vectors,
 )
 from trichord.results import Found, SpaceInfo, Stats
-from trichord.types import F32, Group, Role
+from trichord.types import F32, Role
 from trichord.v1 import (
     embedding_pb2,
     feature_pb2,
@@ -36,93 +36,74 @@ from trichord.wire.enums import ROLE_NUMBERS
 from trichord.wire.hits import from_response
 from trichord.wire.items import from_found
 from trichord.wire.options import write_options
-from trichord.wire.plans import Plan, packed, raised, sendable
+from trichord.wire.plans import ENVELOPE_BYTES, Plan, packed, raised, sendable
 from trichord.wire.queries import to_input, to_query
 from trichord.wire.registry import from_spaces, from_stats
 from trichord.wire.status import from_status, to_status
-from trichord.wire.vectors import from_vector
+from trichord.wire.vectors import from_vector, write_vector
 
 MAX_HITS_PER_CALL = 50_000
 """Many queries with long lists are asked in several calls: an answer has a limit too."""
 MAX_IDS_PER_CALL = 1_000
 
 OnError = Literal["raise", "return"]
-
-
-class SearchKeywords(TypedDict, total=False):
-    """The options of a search as keywords; `trichord.query.SearchOptions` says what they mean."""
-
-    modality: str | Sequence[str] | None
-    where: str | Filter | None
-    limit: int
-    group: str | Group
-    attributes: str | Sequence[str]
-    segments: int
-    fuse: str
-    exact: bool
-    page_token: str
-    quotas: str | Mapping[str, int] | Quotas
-    min_significance: float | None
-    min_probability: float | None
-
-
-def options_of(keywords: SearchKeywords) -> SearchOptions:
-    """Raises InvalidInput for values out of range."""
-    given: dict[str, Any] = dict(keywords)
-    for name in ("modality", "attributes"):
-        if name in given:
-            given[name] = as_names(given[name])
-    if "quotas" in given:
-        given["quotas"] = as_quotas(given["quotas"])
-    if "group" in given:
-        try:
-            given["group"] = Group(given["group"])
-        except ValueError:
-            groups = ", ".join(Group)
-            raise InvalidInput(
-                f"unknown group {given['group']!r}: choose from {groups}", field="group"
-            ) from None
-    return SearchOptions(**given)
+S = TypeVar("S", bound=Any)
 
 
 @sendable
 def search(
-    asked: Sequence[Askable],
+    asked: Sequence[Askable] | F32 | Vectors,
     keywords: SearchKeywords,
     space: str,
     max_bytes: int,
     errors: OnError,
-) -> Plan[list[Any]]:
+) -> Plan[Sequence[Any]]:
     """One `Hits` per query; with `errors="return"` a TrichordError in its place."""
     options = options_of(keywords)
-    messages = [to_query(as_query(one)) for one in asked]
     most = max(1, min(MAX_QUERIES, MAX_HITS_PER_CALL // options.limit))
     empty = search_pb2.SearchRequest(space=space)
     write_options(options, empty)
     requests = []
-    for part in packed(messages, most, max_bytes - empty.ByteSize()):
-        request = search_pb2.SearchRequest()
-        request.MergeFrom(empty)
-        request.queries.extend(part)
-        requests.append(request)
+    vectors = as_vectors(asked)
+    count = len(asked)
+    if vectors is not None:
+        row_bytes = max(1, vectors.values.shape[1] * 4)
+        fit = max(1, (max_bytes - empty.ByteSize() - ENVELOPE_BYTES) // row_bytes)
+        for part in _runs(vectors.values, min(most, fit)):
+            request = search_pb2.SearchRequest()
+            request.MergeFrom(empty)
+            write_vector(part, request.vectors, vectors.frame)
+            requests.append(request)
+    else:
+        messages = [to_query(query) for query in as_queries(asked)]
+        for queries in packed(messages, most, max_bytes - empty.ByteSize()):
+            request = search_pb2.SearchRequest()
+            request.MergeFrom(empty)
+            request.queries.extend(queries)
+            requests.append(request)
 
-    def read(responses: list[search_pb2.SearchResponse]) -> list[Hits | TrichordError]:
-        answers = [answer for response in responses for answer in from_response(response)]
-        return answers if errors == "return" else raised(answers)
+    def read(responses: list[search_pb2.SearchResponse]) -> Sequence[Any]:
+        parts = [from_response(response) for response in responses]
+        answers: Sequence[Any] = parts[0] if len(parts) == 1 else list(chain.from_iterable(parts))
+        if errors == "raise" and any(part.errors for part in parts):
+            return raised(list(answers))
+        return answers
 
     def rescue(request: search_pb2.SearchRequest, error: TrichordError) -> Any:
         # A call with one query fails with that query's error.
         if "query" not in error.details:
             return None
         if errors == "raise":
-            error.details["query"] = str(len(messages) - 1)
+            error.details["query"] = str(count - 1)
             return None
         return search_pb2.SearchResponse(answers=[{"error": to_status(error)}])
 
     return Plan(lambda stubs: stubs.search.Search, requests, read, rescue=rescue)
 
 
-def similar(item_id: str, keywords: SearchKeywords, space: str, max_bytes: int) -> Plan[list[Any]]:
+def similar(
+    item_id: str, keywords: SearchKeywords, space: str, max_bytes: int
+) -> Plan[Sequence[Any]]:
     return search([ItemRef(item_id)], keywords, space, max_bytes, "raise")
 
 
@@ -217,8 +198,8 @@ def health() -> Plan[bool]:
     )
 
 
-def _runs(ids: Sequence[str], most: int) -> Iterator[Sequence[str]]:
-    return (ids[first : first + most] for first in range(0, len(ids), most))
+def _runs(rows: S, most: int) -> Iterator[S]:
+    return (rows[first : first + most] for first in range(0, len(rows), most))
 
 
 def _ids(ids: str | Sequence[str]) -> list[str]:

@@ -27,31 +27,49 @@ from trichord.v1 import query_pb2 as trichord_dot_v1_dot_query__pb2
 from trichord.v1 import types_pb2 as trichord_dot_v1_dot_types__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x18trichord/v1/search.proto\x12\x0btrichord.v1\x1a\x17google/rpc/status.proto\x1a\x17trichord/v1/query.proto\x1a\x17trichord/v1/types.proto\"?\n\x05Quota\x12\'\n\x08modality\x18\x01 \x01(\x0e\x32\x15.trichord.v1.Modality\x12\r\n\x05share\x18\x02 \x01(\r\"\xc9\x03\n\rSearchRequest\x12#\n\x07queries\x18\x01 \x03(\x0b\x32\x12.trichord.v1.Query\x12\r\n\x05space\x18\x02 \x01(\t\x12)\n\nmodalities\x18\x03 \x03(\x0e\x32\x15.trichord.v1.Modality\x12#\n\x06\x66ilter\x18\x04 \x01(\x0b\x32\x13.trichord.v1.Filter\x12\x11\n\tpage_size\x18\x05 \x01(\r\x12!\n\x05group\x18\x06 \x01(\x0e\x32\x12.trichord.v1.Group\x12\x12\n\nattributes\x18\x07 \x03(\t\x12\x18\n\x10segments_per_hit\x18\x08 \x01(\r\x12#\n\x06\x66usion\x18\t \x01(\x0e\x32\x13.trichord.v1.Fusion\x12\r\n\x05\x65xact\x18\n \x01(\x08\x12\x12\n\npage_token\x18\x0b \x01(\t\x12\"\n\x06quotas\x18\x0c \x03(\x0b\x32\x12.trichord.v1.Quota\x12\x1d\n\x10min_significance\x18\r \x01(\x01H\x00\x88\x01\x01\x12\x1c\n\x0fmin_probability\x18\x0e \x01(\x01H\x01\x88\x01\x01\x42\x13\n\x11_min_significanceB\x12\n\x10_min_probability\"z\n\x0eSearchResponse\x12$\n\x07\x61nswers\x18\x01 \x03(\x0b\x32\x13.trichord.v1.Answer\x12\x1f\n\x04hits\x18\x02 \x01(\x0b\x32\x11.trichord.v1.Hits\x12!\n\x05\x62\x61sis\x18\x03 \x01(\x0b\x32\x12.trichord.v1.Basis\"b\n\x06\x41nswer\x12\r\n\x05\x66irst\x18\x01 \x01(\r\x12\r\n\x05\x63ount\x18\x02 \x01(\r\x12!\n\x05\x65rror\x18\x03 \x01(\x0b\x32\x12.google.rpc.Status\x12\x17\n\x0fnext_page_token\x18\x04 \x01(\t\"i\n\x05\x42\x61sis\x12\r\n\x05space\x18\x01 \x01(\t\x12\r\n\x05\x66rame\x18\x02 \x01(\t\x12\x10\n\x08snapshot\x18\x03 \x01(\x03\x12\x10\n\x08\x63overage\x18\x04 \x01(\x01\x12\x0f\n\x07partial\x18\x05 \x01(\x08\x12\r\n\x05notes\x18\x06 \x03(\t\"\xea\x01\n\x04Hits\x12\x10\n\x08item_ids\x18\x01 \x03(\t\x12\x12\n\nentity_ids\x18\x02 \x03(\t\x12)\n\nmodalities\x18\x03 \x03(\x0e\x32\x15.trichord.v1.Modality\x12\x0e\n\x06scores\x18\x04 \x03(\x02\x12\x15\n\rsignificances\x18\x05 \x03(\x02\x12\'\n\nattributes\x18\x06 \x03(\x0b\x32\x13.trichord.v1.Column\x12*\n\x08segments\x18\x07 \x01(\x0b\x32\x18.trichord.v1.SegmentHits\x12\x15\n\rprobabilities\x18\x08 \x03(\x02\"\x87\x01\n\x0bSegmentHits\x12\x0e\n\x06\x63ounts\x18\x01 \x03(\r\x12\x10\n\x08ordinals\x18\x02 \x03(\r\x12\x0e\n\x06scores\x18\x03 \x03(\x02\x12\x10\n\x08start_ms\x18\x04 \x03(\x12\x12\x0e\n\x06\x65nd_ms\x18\x05 \x03(\x12\x12\x12\n\nstart_char\x18\x06 \x03(\x12\x12\x10\n\x08\x65nd_char\x18\x07 \x03(\x12*S\n\x05Group\x12\x15\n\x11GROUP_UNSPECIFIED\x10\x00\x12\x11\n\rGROUP_SEGMENT\x10\x01\x12\x0e\n\nGROUP_ITEM\x10\x02\x12\x10\n\x0cGROUP_ENTITY\x10\x03*m\n\x06\x46usion\x12\x16\n\x12\x46USION_UNSPECIFIED\x10\x00\x12\x0e\n\nFUSION_RRF\x10\x01\x12\x10\n\x0c\x46USION_SCORE\x10\x02\x12\x17\n\x13\x46USION_SIGNIFICANCE\x10\x03\x12\x10\n\x0c\x46USION_QUOTA\x10\x04\x32R\n\rSearchService\x12\x41\n\x06Search\x12\x1a.trichord.v1.SearchRequest\x1a\x1b.trichord.v1.SearchResponseb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x18trichord/v1/search.proto\x12\x0btrichord.v1\x1a\x17google/rpc/status.proto\x1a\x17trichord/v1/query.proto\x1a\x17trichord/v1/types.proto\"?\n\x05Quota\x12\'\n\x08modality\x18\x01 \x01(\x0e\x32\x15.trichord.v1.Modality\x12\r\n\x05share\x18\x02 \x01(\r\"^\n\x05\x42oost\x12\x0e\n\x06weight\x18\x01 \x01(\x01\x12%\n\x06\x66ilter\x18\x02 \x01(\x0b\x32\x13.trichord.v1.FilterH\x00\x12\x13\n\tattribute\x18\x03 \x01(\tH\x00\x42\t\n\x07subject\"\xd2\x05\n\rSearchRequest\x12#\n\x07queries\x18\x01 \x03(\x0b\x32\x12.trichord.v1.Query\x12\r\n\x05space\x18\x02 \x01(\t\x12)\n\nmodalities\x18\x03 \x03(\x0e\x32\x15.trichord.v1.Modality\x12#\n\x06\x66ilter\x18\x04 \x01(\x0b\x32\x13.trichord.v1.Filter\x12\x11\n\tpage_size\x18\x05 \x01(\r\x12!\n\x05group\x18\x06 \x01(\x0e\x32\x12.trichord.v1.Group\x12\x12\n\nattributes\x18\x07 \x03(\t\x12\x18\n\x10segments_per_hit\x18\x08 \x01(\r\x12#\n\x06\x66usion\x18\t \x01(\x0e\x32\x13.trichord.v1.Fusion\x12\r\n\x05\x65xact\x18\n \x01(\x08\x12\x12\n\npage_token\x18\x0b \x01(\t\x12\"\n\x06quotas\x18\x0c \x03(\x0b\x32\x12.trichord.v1.Quota\x12\x1d\n\x10min_significance\x18\r \x01(\x01H\x00\x88\x01\x01\x12\x1c\n\x0fmin_probability\x18\x0e \x01(\x01H\x01\x88\x01\x01\x12$\n\x07vectors\x18\x0f \x01(\x0b\x32\x13.trichord.v1.Vector\x12\x13\n\x06recall\x18\x10 \x01(\x01H\x02\x88\x01\x01\x12\x18\n\x10\x65xclude_item_ids\x18\x11 \x03(\t\x12\x1a\n\x12\x65xclude_entity_ids\x18\x12 \x03(\t\x12\"\n\x06\x62oosts\x18\x13 \x03(\x0b\x32\x12.trichord.v1.Boost\x12\x11\n\tdiversity\x18\x14 \x01(\x01\x12\x10\n\x08keywords\x18\x15 \x01(\t\x12\x0e\n\x06rerank\x18\x16 \x01(\r\x12\x11\n\trerank_ms\x18\x17 \x01(\r\x12\x0e\n\x06\x66\x61\x63\x65ts\x18\x18 \x03(\t\x12\x0f\n\x07\x65xplain\x18\x19 \x01(\x08\x42\x13\n\x11_min_significanceB\x12\n\x10_min_probabilityB\t\n\x07_recall\"\xcd\x01\n\x0eSearchResponse\x12$\n\x07\x61nswers\x18\x01 \x03(\x0b\x32\x13.trichord.v1.Answer\x12\x1f\n\x04hits\x18\x02 \x01(\x0b\x32\x11.trichord.v1.Hits\x12!\n\x05\x62\x61sis\x18\x03 \x01(\x0b\x32\x12.trichord.v1.Basis\x12\"\n\x06\x66\x61\x63\x65ts\x18\x04 \x03(\x0b\x32\x12.trichord.v1.Facet\x12-\n\x0b\x65xplanation\x18\x05 \x01(\x0b\x32\x18.trichord.v1.Explanation\"V\n\x13StreamSearchRequest\x12\x12\n\nrequest_id\x18\x01 \x01(\t\x12+\n\x07request\x18\x02 \x01(\x0b\x32\x1a.trichord.v1.SearchRequest\"\x8a\x01\n\x14StreamSearchResponse\x12\x12\n\nrequest_id\x18\x01 \x01(\t\x12/\n\x08response\x18\x02 \x01(\x0b\x32\x1b.trichord.v1.SearchResponseH\x00\x12#\n\x05\x65rror\x18\x03 \x01(\x0b\x32\x12.google.rpc.StatusH\x00\x42\x08\n\x06result\"_\n\x05\x46\x61\x63\x65t\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\'\n\x06values\x18\x02 \x03(\x0b\x32\x17.trichord.v1.FacetValue\x12\x0f\n\x07missing\x18\x03 \x01(\x04\x12\x0e\n\x06others\x18\x04 \x01(\x04\">\n\nFacetValue\x12!\n\x05value\x18\x01 \x01(\x0b\x32\x12.trichord.v1.Value\x12\r\n\x05\x63ount\x18\x02 \x01(\x04\"b\n\x0b\x45xplanation\x12)\n\x04legs\x18\x01 \x03(\x0b\x32\x1b.trichord.v1.LegExplanation\x12(\n\x06stages\x18\x02 \x03(\x0b\x32\x18.trichord.v1.SearchStage\"\xa8\x01\n\x0eLegExplanation\x12\'\n\x08modality\x18\x01 \x01(\x0e\x32\x15.trichord.v1.Modality\x12\r\n\x05index\x18\x02 \x01(\t\x12\x0c\n\x04rows\x18\x03 \x01(\x04\x12\x12\n\nfresh_rows\x18\x04 \x01(\x04\x12\x14\n\x0c\x61llowed_rows\x18\x05 \x01(\x04\x12&\n\x05steps\x18\x06 \x03(\x0b\x32\x17.trichord.v1.SearchStep\"U\n\nSearchStep\x12\x0b\n\x03way\x18\x01 \x01(\t\x12\x14\n\x0crows_scanned\x18\x02 \x01(\x04\x12\x14\n\x0cmicroseconds\x18\x03 \x01(\x01\x12\x0e\n\x06\x65\x66\x66ort\x18\x04 \x01(\r\"1\n\x0bSearchStage\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x14\n\x0cmicroseconds\x18\x02 \x01(\x01\"b\n\x06\x41nswer\x12\r\n\x05\x66irst\x18\x01 \x01(\r\x12\r\n\x05\x63ount\x18\x02 \x01(\r\x12!\n\x05\x65rror\x18\x03 \x01(\x0b\x32\x12.google.rpc.Status\x12\x17\n\x0fnext_page_token\x18\x04 \x01(\t\"i\n\x05\x42\x61sis\x12\r\n\x05space\x18\x01 \x01(\t\x12\r\n\x05\x66rame\x18\x02 \x01(\t\x12\x10\n\x08snapshot\x18\x03 \x01(\x03\x12\x10\n\x08\x63overage\x18\x04 \x01(\x01\x12\x0f\n\x07partial\x18\x05 \x01(\x08\x12\r\n\x05notes\x18\x06 \x03(\t\"\xea\x01\n\x04Hits\x12\x10\n\x08item_ids\x18\x01 \x03(\t\x12\x12\n\nentity_ids\x18\x02 \x03(\t\x12)\n\nmodalities\x18\x03 \x03(\x0e\x32\x15.trichord.v1.Modality\x12\x0e\n\x06scores\x18\x04 \x03(\x02\x12\x15\n\rsignificances\x18\x05 \x03(\x02\x12\'\n\nattributes\x18\x06 \x03(\x0b\x32\x13.trichord.v1.Column\x12*\n\x08segments\x18\x07 \x01(\x0b\x32\x18.trichord.v1.SegmentHits\x12\x15\n\rprobabilities\x18\x08 \x03(\x02\"\x87\x01\n\x0bSegmentHits\x12\x0e\n\x06\x63ounts\x18\x01 \x03(\r\x12\x10\n\x08ordinals\x18\x02 \x03(\r\x12\x0e\n\x06scores\x18\x03 \x03(\x02\x12\x10\n\x08start_ms\x18\x04 \x03(\x12\x12\x0e\n\x06\x65nd_ms\x18\x05 \x03(\x12\x12\x12\n\nstart_char\x18\x06 \x03(\x12\x12\x10\n\x08\x65nd_char\x18\x07 \x03(\x12*S\n\x05Group\x12\x15\n\x11GROUP_UNSPECIFIED\x10\x00\x12\x11\n\rGROUP_SEGMENT\x10\x01\x12\x0e\n\nGROUP_ITEM\x10\x02\x12\x10\n\x0cGROUP_ENTITY\x10\x03*m\n\x06\x46usion\x12\x16\n\x12\x46USION_UNSPECIFIED\x10\x00\x12\x0e\n\nFUSION_RRF\x10\x01\x12\x10\n\x0c\x46USION_SCORE\x10\x02\x12\x17\n\x13\x46USION_SIGNIFICANCE\x10\x03\x12\x10\n\x0c\x46USION_QUOTA\x10\x04\x32\xab\x01\n\rSearchService\x12\x41\n\x06Search\x12\x1a.trichord.v1.SearchRequest\x1a\x1b.trichord.v1.SearchResponse\x12W\n\x0cStreamSearch\x12 .trichord.v1.StreamSearchRequest\x1a!.trichord.v1.StreamSearchResponse(\x01\x30\x01\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'trichord.v1.search_pb2', _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
-  _globals['_GROUP']._serialized_start=1347
-  _globals['_GROUP']._serialized_end=1430
-  _globals['_FUSION']._serialized_start=1432
-  _globals['_FUSION']._serialized_end=1541
+  _globals['_GROUP']._serialized_start=2591
+  _globals['_GROUP']._serialized_end=2674
+  _globals['_FUSION']._serialized_start=2676
+  _globals['_FUSION']._serialized_end=2785
   _globals['_QUOTA']._serialized_start=116
   _globals['_QUOTA']._serialized_end=179
-  _globals['_SEARCHREQUEST']._serialized_start=182
-  _globals['_SEARCHREQUEST']._serialized_end=639
-  _globals['_SEARCHRESPONSE']._serialized_start=641
-  _globals['_SEARCHRESPONSE']._serialized_end=763
-  _globals['_ANSWER']._serialized_start=765
-  _globals['_ANSWER']._serialized_end=863
-  _globals['_BASIS']._serialized_start=865
-  _globals['_BASIS']._serialized_end=970
-  _globals['_HITS']._serialized_start=973
-  _globals['_HITS']._serialized_end=1207
-  _globals['_SEGMENTHITS']._serialized_start=1210
-  _globals['_SEGMENTHITS']._serialized_end=1345
-  _globals['_SEARCHSERVICE']._serialized_start=1543
-  _globals['_SEARCHSERVICE']._serialized_end=1625
+  _globals['_BOOST']._serialized_start=181
+  _globals['_BOOST']._serialized_end=275
+  _globals['_SEARCHREQUEST']._serialized_start=278
+  _globals['_SEARCHREQUEST']._serialized_end=1000
+  _globals['_SEARCHRESPONSE']._serialized_start=1003
+  _globals['_SEARCHRESPONSE']._serialized_end=1208
+  _globals['_STREAMSEARCHREQUEST']._serialized_start=1210
+  _globals['_STREAMSEARCHREQUEST']._serialized_end=1296
+  _globals['_STREAMSEARCHRESPONSE']._serialized_start=1299
+  _globals['_STREAMSEARCHRESPONSE']._serialized_end=1437
+  _globals['_FACET']._serialized_start=1439
+  _globals['_FACET']._serialized_end=1534
+  _globals['_FACETVALUE']._serialized_start=1536
+  _globals['_FACETVALUE']._serialized_end=1598
+  _globals['_EXPLANATION']._serialized_start=1600
+  _globals['_EXPLANATION']._serialized_end=1698
+  _globals['_LEGEXPLANATION']._serialized_start=1701
+  _globals['_LEGEXPLANATION']._serialized_end=1869
+  _globals['_SEARCHSTEP']._serialized_start=1871
+  _globals['_SEARCHSTEP']._serialized_end=1956
+  _globals['_SEARCHSTAGE']._serialized_start=1958
+  _globals['_SEARCHSTAGE']._serialized_end=2007
+  _globals['_ANSWER']._serialized_start=2009
+  _globals['_ANSWER']._serialized_end=2107
+  _globals['_BASIS']._serialized_start=2109
+  _globals['_BASIS']._serialized_end=2214
+  _globals['_HITS']._serialized_start=2217
+  _globals['_HITS']._serialized_end=2451
+  _globals['_SEGMENTHITS']._serialized_start=2454
+  _globals['_SEGMENTHITS']._serialized_end=2589
+  _globals['_SEARCHSERVICE']._serialized_start=2788
+  _globals['_SEARCHSERVICE']._serialized_end=2959
 # @@protoc_insertion_point(module_scope)

@@ -39,6 +39,11 @@ class SearchServiceStub(object):
                 request_serializer=trichord_dot_v1_dot_search__pb2.SearchRequest.SerializeToString,
                 response_deserializer=trichord_dot_v1_dot_search__pb2.SearchResponse.FromString,
                 _registered_method=True)
+        self.StreamSearch = channel.stream_stream(
+                '/trichord.v1.SearchService/StreamSearch',
+                request_serializer=trichord_dot_v1_dot_search__pb2.StreamSearchRequest.SerializeToString,
+                response_deserializer=trichord_dot_v1_dot_search__pb2.StreamSearchResponse.FromString,
+                _registered_method=True)
 
 
 class SearchServiceServicer(object):
@@ -51,6 +56,14 @@ class SearchServiceServicer(object):
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def StreamSearch(self, request_iterator, context):
+        """The same for callers that ask all the time: requests are answered in the order in which they
+        come, each under its own id, and one that fails does not end the stream.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
 
 def add_SearchServiceServicer_to_server(servicer, server):
     rpc_method_handlers = {
@@ -58,6 +71,11 @@ def add_SearchServiceServicer_to_server(servicer, server):
                     servicer.Search,
                     request_deserializer=trichord_dot_v1_dot_search__pb2.SearchRequest.FromString,
                     response_serializer=trichord_dot_v1_dot_search__pb2.SearchResponse.SerializeToString,
+            ),
+            'StreamSearch': grpc.stream_stream_rpc_method_handler(
+                    servicer.StreamSearch,
+                    request_deserializer=trichord_dot_v1_dot_search__pb2.StreamSearchRequest.FromString,
+                    response_serializer=trichord_dot_v1_dot_search__pb2.StreamSearchResponse.SerializeToString,
             ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
@@ -87,6 +105,33 @@ class SearchService(object):
             '/trichord.v1.SearchService/Search',
             trichord_dot_v1_dot_search__pb2.SearchRequest.SerializeToString,
             trichord_dot_v1_dot_search__pb2.SearchResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def StreamSearch(request_iterator,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.stream_stream(
+            request_iterator,
+            target,
+            '/trichord.v1.SearchService/StreamSearch',
+            trichord_dot_v1_dot_search__pb2.StreamSearchRequest.SerializeToString,
+            trichord_dot_v1_dot_search__pb2.StreamSearchResponse.FromString,
             options,
             channel_credentials,
             insecure,
