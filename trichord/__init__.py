@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from trichord.errors import TrichordError
     from trichord.query import (
         Audio,
+        Boost,
         EntityRef,
         Image,
         ItemRef,
@@ -28,6 +29,8 @@ if TYPE_CHECKING:
         SegmentRef,
         Text,
         Vector,
+        Vectors,
+        history,
     )
 
     __version__: str
@@ -35,6 +38,7 @@ if TYPE_CHECKING:
 _HOMES = {
     "AsyncClient": "aio",
     "Audio": "query",
+    "Boost": "query",
     "Client": "client",
     "EntityRef": "query",
     "Image": "query",
@@ -45,11 +49,14 @@ _HOMES = {
     "Text": "query",
     "TrichordError": "errors",
     "Vector": "query",
+    "Vectors": "query",
+    "history": "query",
 }
 
 __all__ = [
     "AsyncClient",
     "Audio",
+    "Boost",
     "Client",
     "EntityRef",
     "Image",
@@ -60,7 +67,9 @@ __all__ = [
     "Text",
     "TrichordError",
     "Vector",
+    "Vectors",
     "__version__",
+    "history",
 ]
 
 

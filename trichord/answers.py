@@ -156,8 +156,8 @@ def _joined(good: Sequence[Hits]) -> Hits:
         coverage=min((answer.coverage for answer in good), default=1.0),
         partial=any(answer.partial for answer in good),
         notes=tuple(dict.fromkeys(note for answer in good for note in answer.notes)),
-        space=said.space if said else "",
-        frame=said.frame if said else "",
-        facets=said.facets if said else (),
-        explanation=said.explanation if said else None,
+        space="" if said is None else said.space,
+        frame="" if said is None else said.frame,
+        facets=() if said is None else said.facets,
+        explanation=None if said is None else said.explanation,
     )

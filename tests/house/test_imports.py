@@ -56,6 +56,7 @@ def test_the_public_names() -> None:
     assert set(trichord.__all__) == {
         "AsyncClient",
         "Audio",
+        "Boost",
         "Client",
         "EntityRef",
         "Image",
@@ -66,6 +67,8 @@ def test_the_public_names() -> None:
         "Text",
         "TrichordError",
         "Vector",
+        "Vectors",
+        "history",
         "__version__",
     }
     for name in trichord.__all__:
