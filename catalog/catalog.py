@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from trichord.catalog import building, calibrating, ingesting, writing
+from trichord.catalog import building, calibrating, ingesting, neighbours, writing
 from trichord.catalog.arguments import as_ids, default_space
 from trichord.catalog.calibration import Calibration
 from trichord.catalog.encoding import ContentEncoder
@@ -18,6 +18,8 @@ from trichord.catalog.keeping import Keeper
 from trichord.catalog.legs import Leg
 from trichord.catalog.migrations import Migrations
 from trichord.catalog.models import Models, Opener
+from trichord.catalog.neighbour_options import NeighbourOptions
+from trichord.catalog.neighbours import NeighboursReport
 from trichord.catalog.reading import Reading
 from trichord.catalog.written import written
 from trichord.embedders.media.limits import DEFAULT_LIMITS, Limits
@@ -234,6 +236,40 @@ class Catalog(Reading):
         )
         self.refresh()
         return made
+
+    def neighbours(
+        self,
+        folder: str | Path,
+        *,
+        space: str | None = None,
+        restart: bool = False,
+        on_progress: Callable[[int, int], None] | None = None,
+        principal: Principal = LOCAL,
+        **options: Any,
+    ) -> NeighboursReport:
+        """Writes the nearest neighbours of all items to Parquet files in `folder`; see
+        docs/neighbours.md for their columns. Options: see `NeighbourOptions`.
+
+        A job that was stopped, even by a kill, goes on where it was when the call is repeated, on
+        the same snapshot; one that is done is left alone. `restart` begins anew. Only reads the
+        store. `on_progress(done, total)` is called after every batch, with things that asked.
+
+        Raises InvalidInput (FilterError; other options than the job began with; a folder of other
+        files), NotFound (no such space; compaction removed the snapshot), StoreLocked while another
+        process works on the job, StorageFull, StoreDamaged, PermissionDenied.
+        """
+        self._policy.permits(principal, Action.SEARCH)
+        return neighbours.run(
+            self._store,
+            self._views,
+            Path(folder),
+            NeighbourOptions.given(**options),
+            space=space,
+            resolve=self._space_of,
+            visible=self._policy.visible(principal),
+            restart=restart,
+            on_progress=on_progress,
+        )
 
     # Keeping up
 

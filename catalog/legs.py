@@ -83,6 +83,11 @@ class Leg:
         return moved > max(STALE_ROWS, STALE_SHARE * base)
 
     @cached_property
+    def single(self) -> bool:
+        """Every item has one segment only: a later one would have another ordinal than 0."""
+        return not self.rows.ordinal.any()
+
+    @cached_property
     def exact(self) -> LiveIndex:
         """The same rows searched without approximation."""
         if self.index.info.kind == "exact":
