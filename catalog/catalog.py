@@ -21,8 +21,10 @@ from trichord.catalog.models import Models, Opener
 from trichord.catalog.neighbour_options import NeighbourOptions
 from trichord.catalog.neighbours import NeighboursReport
 from trichord.catalog.reading import Reading
+from trichord.catalog.reranking import Reranking
 from trichord.catalog.written import written
 from trichord.embedders.media.limits import DEFAULT_LIMITS, Limits
+from trichord.embedders.rerank import Reranker, open_reranker
 from trichord.embedders.spaces import JointSpace, ReadySpace
 from trichord.errors import InvalidInput, NotFound, TrichordError
 from trichord.policy import LOCAL, Action, AllowAll, Policy, Principal
@@ -47,8 +49,9 @@ class Catalog(Reading):
         *,
         policy: Policy,
         background: bool,
+        reranking: Reranking | None = None,
     ) -> None:
-        super().__init__(store, space, models, policy, kept_fresh=background)
+        super().__init__(store, space, models, policy, kept_fresh=background, reranking=reranking)
         self._writer = writing.SharedWriter(store)
         self.migrations = Migrations(store, self._views, self._writer, models, policy, space)
         self._keeper = Keeper(self) if background else None
@@ -64,6 +67,7 @@ class Catalog(Reading):
         limits: Limits = DEFAULT_LIMITS,
         background: bool = False,
         spaces: Opener | Mapping[str, JointSpace] | None = None,
+        reranker: str | Path | Reranker | None = None,
     ) -> Catalog:
         """The catalogue at `path`, made if there is none and `create` is true.
 
@@ -72,7 +76,8 @@ class Catalog(Reading):
         opens other spaces by name when they are needed (a function that raises NotFound for a name
         that it does not know, or a mapping); None: those that are bundled. With `background` a
         thread looks for new snapshots, rebuilds indexes and loads the models of spaces that a
-        migration goes to; a server wants that.
+        migration goes to; a server wants that. `reranker`: a cross-encoder, or the folder of one,
+        for searches that ask for it.
 
         Raises NotFound (no store, no such space), StoreTooNew, EncoderMismatch never: a store of
         other encoders can still be read, searched by vector and by stored items.
@@ -93,11 +98,14 @@ class Catalog(Reading):
             models,
             policy=policy or AllowAll(),
             background=background,
+            reranking=_reranking(reranker),
         )
 
     def close(self) -> None:
         if self._keeper is not None:
             self._keeper.stop()
+        if self._reranking is not None:
+            self._reranking.close()
         self._store.close()
 
     def __enter__(self) -> Catalog:
@@ -290,6 +298,8 @@ class Catalog(Reading):
         if not isinstance(self._models.find(default.name), NotFound):
             self._models.load(default)
         self._models.preload(view.served())
+        if self._reranking is not None:
+            self._reranking.load()
 
     def load_served(self) -> None:
         """As `load_models` for all but the default space; what fails is tried again later."""
@@ -300,4 +310,13 @@ class Catalog(Reading):
 
         Options go to `trichord.index.build.build` (recall_target, kind, threads …).
         """
-        return building.build_due(self._store, self._views, everything=everything, **options)
+        built = building.build_due(self._store, self._views, everything=everything, **options)
+        self._words.build_due(self._views.newest, everything=everything)
+        return built
+
+
+def _reranking(reranker: str | Path | Reranker | None) -> Reranking | None:
+    if reranker is None:
+        return None
+    model = open_reranker(reranker) if isinstance(reranker, str | Path) else reranker
+    return Reranking(model)

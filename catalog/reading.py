@@ -15,7 +15,9 @@ from trichord.catalog.asking import Asker, Direction
 from trichord.catalog.encoding import ContentEncoder
 from trichord.catalog.found import found
 from trichord.catalog.health import SpaceHealth
+from trichord.catalog.latest_keywords import LatestKeywords
 from trichord.catalog.models import Models
+from trichord.catalog.reranking import Reranking
 from trichord.catalog.tools import Tools
 from trichord.catalog.view import View
 from trichord.catalog.viewing import Views
@@ -48,7 +50,14 @@ class Reading:
     so reads need not."""
 
     def __init__(
-        self, store: Store, space: str, models: Models, policy: Policy, *, kept_fresh: bool
+        self,
+        store: Store,
+        space: str,
+        models: Models,
+        policy: Policy,
+        *,
+        kept_fresh: bool,
+        reranking: Reranking | None = None,
     ) -> None:
         self._store = store
         self._space = space
@@ -57,6 +66,8 @@ class Reading:
         self._policy = policy
         self._kept_fresh = kept_fresh
         self._views = Views(store)
+        self._words = LatestKeywords(store.path)
+        self._reranking = reranking
 
     @property
     def path(self) -> Path:
@@ -232,7 +243,9 @@ class Reading:
 
     def refresh(self) -> int:
         """Looks for a newer snapshot now; returns the id of the one that reads see from here on."""
-        return self._views.refresh().snapshot.id
+        view = self._views.refresh()
+        self._words.follow(view)
+        return view.snapshot.id
 
     def _current(self) -> View:
         return self._views.newest if self._kept_fresh else self._views.current()
@@ -252,7 +265,7 @@ class Reading:
         return Asker(view, space, self._models.find(space.name), view.shown(visible))
 
     def _tools(self, view: View) -> Tools:
-        return Tools()
+        return Tools(lambda: self._words.at(view), self._reranking)
 
     def _encoder_of(self, space: str) -> ContentEncoder | None:
         found = self._models.find(space)

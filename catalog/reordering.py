@@ -127,8 +127,8 @@ class Reordering:
         in their order."""
         if self.tools.reranker is None:
             raise InvalidInput(
-                "there is no reranker here: give one to the catalogue, or start the server with "
-                "--reranker"
+                "there is no reranker here: give the folder of a cross-encoder, to the catalogue "
+                "(reranker=…) or on the command line (--reranker), also of `serve`"
             )
         if not text:
             raise InvalidInput("a reranker needs words: ask with a text, or with keywords")

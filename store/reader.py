@@ -35,6 +35,7 @@ from trichord.store.tables import Tables, is_absent, lance_errors
 from trichord.types import I64, Bool, Modality
 
 BATCH_ROWS = 8192
+TEXT_BATCH_ROWS = 1024
 _IDS_PER_SCAN = 10_000
 _NUMBERS = ("segments", "spaces", SPACE_SEGMENTS)
 
@@ -175,6 +176,30 @@ class Reader:
                 batch = batch.filter(pa.array(mask))
             if batch.num_rows:
                 yield batch if columns is None else batch.select(list(columns))
+
+    def texts(self, *, since: int | None = None) -> Iterator[pa.RecordBatch]:
+        """item_id and text of the live items whose content is a text, in batches; with `since` of
+        those whose row changed after that revision."""
+        conditions = ["NOT deleted", "text IS NOT NULL"]
+        if since is not None:
+            conditions.append(f"revision > {int(since)}")
+        scanner = self._scanner(
+            ITEMS,
+            since,
+            columns=["item_id", "text"],
+            filter=" AND ".join(conditions),
+            batch_size=TEXT_BATCH_ROWS,
+        )
+        if scanner is None:
+            return
+        with self._reading():
+            batches: Iterator[pa.RecordBatch] = iter(scanner.to_batches())
+        while True:
+            with self._reading():
+                batch = next(batches, None)
+            if batch is None:
+                return
+            yield batch
 
     def get_items(self, ids: Sequence[str]) -> pa.Table:
         """Rows of the live items among `ids`, in the order of `ids`."""

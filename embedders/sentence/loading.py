@@ -5,16 +5,18 @@ from __future__ import annotations
 import logging
 import re
 import threading
-from collections.abc import Iterator, MutableMapping
+from collections.abc import Callable, Iterator, MutableMapping
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import torch
-from sentence_transformers import SentenceTransformer
+from sentence_transformers import CrossEncoder, SentenceTransformer
 from transformers.utils import logging as transformers_logging
 
 from trichord.errors import ModelError
+
+Model = TypeVar("Model", bound=torch.nn.Module)
 
 _LOADING = threading.RLock()
 """Loading switches transformers' process-wide progress bars and listens to its reports."""
@@ -34,15 +36,42 @@ def load(
     Nothing is fetched, unless code of the folder is run and the network may be used. Raises
     ModelError for anything missing, damaged or initialised at random.
     """
+    model = _sound(
+        folder,
+        lambda: SentenceTransformer(
+            str(folder),
+            device=str(device),
+            local_files_only=offline or not trust_remote_code,
+            trust_remote_code=trust_remote_code,
+            model_kwargs={"dtype": torch.float32},
+        ),
+    )
+    cast_inputs(model)
+    model.eval()
+    return model
+
+
+def load_cross_encoder(folder: Path, *, device: torch.device) -> CrossEncoder:
+    """The cross-encoder of a folder in float32 on the device, by the same rules; nothing is fetched
+    and no code of the folder is run."""
+    model = _sound(
+        folder,
+        lambda: CrossEncoder(
+            str(folder),
+            device=str(device),
+            local_files_only=True,
+            model_kwargs={"dtype": torch.float32},
+        ),
+    )
+    model.eval()
+    return model
+
+
+def _sound(folder: Path, make: Callable[[], Model]) -> Model:
+    """What `make` makes of the folder, if all its weights come from there."""
     with _LOADING, _quietly(), _reports() as reports:
         try:
-            model = SentenceTransformer(
-                str(folder),
-                device=str(device),
-                local_files_only=offline or not trust_remote_code,
-                trust_remote_code=trust_remote_code,
-                model_kwargs={"dtype": torch.float32},
-            )
+            model = make()
         except ModelError:
             raise
         except Exception as error:  # whatever the classes of a model raise
@@ -57,8 +86,6 @@ def load(
             f"the weights in {folder} lack {shown}, which would be random numbers:"
             " download the model again"
         )
-    cast_inputs(model)
-    model.eval()
     return model
 
 

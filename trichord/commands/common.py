@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import click
 
 from trichord.commands.machine import default_spaces
-from trichord.errors import MissingExtra
+from trichord.errors import InvalidInput, MissingExtra
 
 if TYPE_CHECKING:
     from trichord.catalog import Catalog
@@ -54,9 +54,21 @@ def server_options(command: F) -> F:
     return command
 
 
+reranker_option = click.option(
+    "--reranker",
+    type=click.Path(exists=True, file_okay=False),
+    help="Folder of a cross-encoder that --rerank uses; nothing is downloaded.",
+)
+
+
 @contextmanager
 def catalog(
-    store: str, *, create: bool = False, space: Any = None, spaces: Any = None
+    store: str,
+    *,
+    create: bool = False,
+    space: Any = None,
+    spaces: Any = None,
+    reranker: str | None = None,
 ) -> Iterator[Catalog]:
     """The catalogue in process, with what opens spaces by name (see `Catalog.open`); MissingExtra
     names the packages where they are not installed."""
@@ -65,7 +77,11 @@ def catalog(
     except ModuleNotFoundError as error:
         raise MissingExtra(error.name or "lancedb", "cpu") from None
     with Catalog.open(
-        store, create=create, space=space, spaces=spaces or default_spaces()
+        store,
+        create=create,
+        space=space,
+        spaces=spaces or default_spaces(),
+        reranker=reranker,
     ) as opened:
         yield opened
 
@@ -78,14 +94,17 @@ def reached(
     tls_ca: str | None,
     space: str | None,
     spaces: Any = None,
+    reranker: str | None = None,
 ) -> Iterator[Catalog | Client]:
     """The catalogue of `store`, or the client of `server` if one is named: the same verbs."""
     if server is None:
-        with catalog(store, space=space, spaces=spaces) as opened:
+        with catalog(store, space=space, spaces=spaces, reranker=reranker) as opened:
             yield opened
         return
     from trichord.client import Client
 
+    if reranker is not None:
+        raise InvalidInput("a server has its own reranker: give --reranker to `trichord serve`")
     with Client(server, token=token, tls_ca=tls_ca, space=space) as client:
         yield client
 

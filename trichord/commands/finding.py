@@ -10,6 +10,7 @@ from trichord.commands.common import (
     json_option,
     print_json,
     reached,
+    reranker_option,
     server_options,
     space_option,
     store_option,
@@ -42,6 +43,7 @@ from trichord.query import Audio, EntityRef, Image, ItemRef, Query, Text, Vector
     "--half-life-days", default=30.0, show_default=True, help="After which a liking counts half."
 )
 @search_options
+@reranker_option
 @store_option
 @space_option
 @server_options
@@ -58,6 +60,7 @@ def search(
     unlike_weight: float,
     history_file: str | None,
     half_life_days: float,
+    reranker: str | None,
     store: str,
     space: str | None,
     server: str | None,
@@ -88,19 +91,21 @@ def search(
     inputs += [-unlike_weight * ItemRef(item_id) for item_id in unlike_item]
     query = Query(tuple(term for one in inputs for term in one._as_terms()))
     given = options_given(**options)
-    with reached(store, server, token, tls_ca, space) as there:
+    with reached(store, server, token, tls_ca, space, reranker=reranker) as there:
         show(there.search(query, space=space, **given), as_json)
 
 
 @click.command()
 @click.argument("item_id")
 @search_options
+@reranker_option
 @store_option
 @space_option
 @server_options
 @json_option
 def similar(
     item_id: str,
+    reranker: str | None,
     store: str,
     space: str | None,
     server: str | None,
@@ -111,7 +116,7 @@ def similar(
 ) -> None:
     """Find what is nearest to a stored item, itself left out."""
     given = options_given(**options)
-    with reached(store, server, token, tls_ca, space) as there:
+    with reached(store, server, token, tls_ca, space, reranker=reranker) as there:
         show(there.similar(item_id, space=space, **given), as_json)
 
 
