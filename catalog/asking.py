@@ -9,6 +9,7 @@ import numpy as np
 
 from trichord.catalog.encoding import (
     PLAIN_TEXT,
+    UNIT,
     Content,
     ContentEncoder,
     mean_direction,
@@ -73,6 +74,22 @@ class Asker:
         frame = self._space.frame
         _check_frame(vectors, self._space)
         return unit_rows(vectors.values, frame.dim, frame.id)
+
+    def alone(self, queries: Sequence[Query] | Vectors) -> F32 | None:
+        """The unit vector float32 (dim,) of a single query by one vector; None for other queries,
+        and where the vector is none of the space (which `directions` says)."""
+        if isinstance(queries, Vectors):
+            values, named = queries.values[0], queries.frame
+        else:
+            terms = queries[0].terms
+            asked = terms[0].input
+            if len(terms) != 1 or not isinstance(asked, Vector) or terms[0].weight <= 0:
+                return None
+            values, named = asked.values, asked.frame
+        frame = self._space.frame
+        if (named and named != frame.id) or values.shape != (frame.dim,):
+            return None
+        return values if abs(float(np.vdot(values, values)) - 1.0) <= UNIT else None
 
     def directions(self, queries: Sequence[Query]) -> list[Direction | TrichordError]:
         """One direction per query, or why it has none."""

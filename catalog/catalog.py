@@ -52,7 +52,7 @@ class Catalog(Reading):
         reranking: Reranking | None = None,
     ) -> None:
         super().__init__(store, space, models, policy, kept_fresh=background, reranking=reranking)
-        self._writer = writing.SharedWriter(store)
+        self._writer = writing.SharedWriter(store, writing.PATIENCE_S if background else 0.0)
         self.migrations = Migrations(store, self._views, self._writer, models, policy, space)
         self._keeper = Keeper(self) if background else None
 

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import threading
-from collections import OrderedDict
 from collections.abc import Generator, Iterable, Iterator, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass, field
@@ -11,7 +9,9 @@ from pathlib import Path
 
 import numpy as np
 
+from trichord.catalog.asked_content import AskedContent
 from trichord.catalog.decoding import Came, ahead, in_turn
+from trichord.catalog.query_cache import QueryCache
 from trichord.embedders.media.limits import DEFAULT_LIMITS, Limits
 from trichord.embedders.media.pieces import Cutting, pieces
 from trichord.embedders.media.sniff import HEAD_BYTES, MediaType, sniff
@@ -30,8 +30,6 @@ one before until its batch is full."""
 
 TEXTS_TOGETHER = 32
 """Texts that one thread cuts at a time: handing over each by itself would take as long as that."""
-
-TEXT_QUERIES_CACHED = 10_000
 
 
 @dataclass
@@ -58,12 +56,22 @@ PLAIN_TEXT = MediaType(Modality.TEXT, "txt", "text/plain")
 class ContentEncoder:
     """Cuts and embeds content for one joint space; safe to use from several threads."""
 
-    def __init__(self, joint: JointSpace, limits: Limits = DEFAULT_LIMITS) -> None:
+    def __init__(
+        self,
+        joint: JointSpace,
+        limits: Limits = DEFAULT_LIMITS,
+        known: QueryCache | None = None,
+    ) -> None:
+        """known: what was asked by before, of all spaces of a catalogue."""
         self.joint = joint
         self.limits = limits
         self._cutting: Cutting | None = None
-        self._texts: OrderedDict[tuple[str, Role], F32] = OrderedDict()
-        self._lock = threading.Lock()
+        space = joint.space
+        self._asked = AskedContent(
+            lambda modality: f"{space.encoders.get(modality)} in {space.frame.id}",
+            self._pooled,
+            QueryCache() if known is None else known,
+        )
 
     def load(self) -> None:
         """Loads every embedder of the space and runs it once; raises ModelError."""
@@ -193,44 +201,18 @@ class ContentEncoder:
         waiting.clear()
 
     def pooled(self, contents: Sequence[Content], role: Role) -> list[F32 | TrichordError]:
-        """One unit vector per content, the mean direction of its segments; texts are cached."""
-        answers: list[F32 | TrichordError | None] = [None] * len(contents)
-        todo: list[int] = []
-        for position, content in enumerate(contents):
-            cached = self._cached(content, role)
-            answers[position] = cached
-            if cached is None:
-                todo.append(position)
-        for position, result in zip(
-            todo, self.encode([contents[p] for p in todo], role), strict=True
-        ):
-            if result.error is not None:
-                answers[position] = result.error
-                continue
+        """One unit vector per content, the mean direction of its segments. What was asked before is
+        not embedded again, and what several callers ask at once is embedded together."""
+        return self._asked.vectors(contents, role)
+
+    def _pooled(self, contents: Sequence[Content], role: Role) -> list[F32 | TrichordError]:
+        answers: list[F32 | TrichordError] = []
+        for result in self.encode(contents, role):
             try:
-                answers[position] = vector = mean_direction(result.vectors)
+                answers.append(result.error or mean_direction(result.vectors))
             except VectorError as error:
-                answers[position] = error
-                continue
-            self._remember(contents[position], role, vector)
-        return [answer for answer in answers if answer is not None]
-
-    def _cached(self, content: Content, role: Role) -> F32 | None:
-        if not isinstance(content.source, str):
-            return None
-        with self._lock:
-            key = (content.source, role)
-            if key in self._texts:
-                self._texts.move_to_end(key)
-                return self._texts[key]
-        return None
-
-    def _remember(self, content: Content, role: Role, vector: F32) -> None:
-        if isinstance(content.source, str):
-            with self._lock:
-                self._texts[content.source, role] = vector
-                while len(self._texts) > TEXT_QUERIES_CACHED:
-                    self._texts.popitem(last=False)
+                answers.append(error)
+        return answers
 
 
 def _groups(contents: Sequence[Content]) -> list[list[int]]:
@@ -293,7 +275,8 @@ def _scaled(matrix: F32, dim: int, frame_id: str) -> F32:
     lengths = np.linalg.norm(wide, axis=1)
     if not ((lengths > 1e-12) & (lengths < np.inf)).all():
         raise VectorError("the vector is zero or not finite: it has no direction")
-    return (wide / lengths[:, None]).astype(np.float32)
+    scaled: F32 = (wide / lengths[:, None]).astype(np.float32)
+    return scaled
 
 
 def encoder_facts(joint: JointSpace) -> Mapping[Modality, Mapping[str, object]]:

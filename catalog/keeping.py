@@ -6,6 +6,7 @@ from __future__ import annotations
 import logging
 import threading
 from collections.abc import Callable
+from functools import partial
 from typing import TYPE_CHECKING
 
 from trichord.errors import TrichordError
@@ -35,7 +36,7 @@ class Keeper:
         self._stopping = threading.Event()
         tasks: list[tuple[str, Callable[[], object], float]] = [
             ("trichord-refresh", catalog.refresh, look_every_s),
-            ("trichord-index", catalog.build_indexes, build_every_s),
+            ("trichord-index", partial(catalog.build_indexes, apart=True), build_every_s),
             ("trichord-models", catalog.load_served, load_every_s),
         ]
         self._threads = [

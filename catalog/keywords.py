@@ -15,13 +15,13 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
+from trichord.catalog.bm25 import Part, joined, search
 from trichord.catalog.documents import U64, attribute_lines, documents, fingerprints, is_text
 from trichord.catalog.items import ItemTable
+from trichord.catalog.postings import Builder, Postings
 from trichord.catalog.words import ANALYSIS, asked
 from trichord.errors import InvalidInput, StorageFull, StoreDamaged
 from trichord.index import arrays
-from trichord.index.bm25 import Part, joined, search
-from trichord.index.postings import Builder, Postings
 from trichord.store import Reader
 from trichord.types import F32, I64, Bool
 

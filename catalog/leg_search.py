@@ -19,6 +19,10 @@ from trichord.types import F32, Bool, Group
 
 NOTHING: tuple[int, ...] = ()
 
+DEEPER, DEEPEST = 4, 400
+"""What is left out may be just what is nearest: a search that came out short asks for four times as
+many places, up to so many; behind that a mask of the rows is cheaper."""
+
 
 @dataclass(slots=True)
 class Question:
@@ -56,7 +60,15 @@ def ask(view: View, leg: Leg, question: Question, depth: int, allowed: RowSet | 
     by_mask = question.options.group is Group.ENTITY or extra > FEW_LEFT_OUT
     if by_mask:
         return _masked(view, leg, question, depth, allowed)
-    asked = depth + extra + (SPARE if question.excluded else 0)
+    spare = SPARE if question.excluded else 0
+    return _dropped(view, leg, question, depth, allowed, depth + extra + spare)
+
+
+def _dropped(
+    view: View, leg: Leg, question: Question, depth: int, allowed: RowSet | None, asked: int
+) -> Places:
+    """`asked` places per query, less what is left out; for queries that are short of `depth` then,
+    more of them, and in the end only what may be found."""
     found = _search(view, leg, question, asked, allowed)
     items = found.items()
     out = left_out(items, question.own)
@@ -67,7 +79,13 @@ def ask(view: View, leg: Leg, question: Question, depth: int, allowed: RowSet | 
     short = np.flatnonzero(full & (kept.counts < depth) & (_available(leg, allowed) > asked))
     if not len(short):
         return kept.cut(0, depth)
-    again = _masked(view, leg, question.of(short.tolist()), depth, allowed)
+    rest_of = question.of(short.tolist())
+    deeper = asked * DEEPER
+    again = (
+        _dropped(view, leg, rest_of, depth, allowed, deeper)
+        if deeper <= DEEPEST
+        else _masked(view, leg, rest_of, depth, allowed)
+    )
     rest = [query for query in range(len(question.own)) if query not in set(short.tolist())]
     order = np.argsort(np.concatenate([np.array(rest, np.int64), short]))
     parts = [_rows(kept.cut(0, depth), rest)] if rest else []

@@ -9,63 +9,33 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
-from typing import Any
 
 import numpy as np
-import pyarrow as pa
 
 from trichord.catalog.items import ItemTable
-from trichord.errors import StorageFull, StoreDamaged
-from trichord.index.build import build
+from trichord.catalog.leg_rows import COLUMNS, Rows, Segments, drained
+from trichord.errors import StoreDamaged
 from trichord.index.exact import ExactIndex
 from trichord.index.live import LiveIndex
-from trichord.index.persist import load, save
+from trichord.index.matrix_file import MatrixFile
+from trichord.index.persist import load
 from trichord.store import Reader
 from trichord.store.spaces import StoredSpace
-from trichord.types import ABSENT, F32, I64, Modality
+from trichord.types import F32, I64, Modality
 
-COLUMNS = (
-    "item_id",
-    "ordinal",
-    "generation",
-    "start_ms",
-    "end_ms",
-    "start_char",
-    "end_char",
-    "vector",
-)
-SPANS = ("start_ms", "end_ms", "start_char", "end_char")
+STALE_ROWS, STALE_EXACT_ROWS = 50_000, 10_000
+"""A base is built anew when more rows than this, and than STALE_SHARE of it, came or went since.
+The second figure is for an exact base, whose fresh rows no graph carries."""
+STALE_SHARE = 0.05
 
-STALE_ROWS = 20_000
-STALE_SHARE = 0.2
-"""A base is built anew when more rows than both came or went since."""
-
-
-@dataclass(frozen=True)
-class Rows:
-    """What each row of an index is: `item` is the row of the item table, -1 for one that is gone.
-    `ordinal`, `generation` int64 (n,), `spans` int64 (n, 4) in the order of SPANS."""
-
-    item: I64
-    ordinal: I64
-    generation: I64
-    spans: I64
-
-    def __add__(self, other: Rows) -> Rows:
-        if not len(other.item):
-            return self
-        return Rows(
-            np.concatenate([self.item, other.item]),
-            np.concatenate([self.ordinal, other.ordinal]),
-            np.concatenate([self.generation, other.generation]),
-            np.concatenate([self.spans, other.spans]),
-        )
+IN_MEMORY = 1 << 26
+"""Rows without a base take memory up to so many bytes; more of them go to disk and are mapped."""
 
 
 @dataclass(frozen=True)
 class Leg:
-    """`built_from` and `revision` are of the snapshot that the base was built from; `built`: this
-    process built the base itself, so there is nothing better on disk."""
+    """`built_from` and `revision` are of the snapshot that the base was built from; `kept`: the
+    base was built as an index, here or on disk, and is not merely the rows as they were found."""
 
     space: str
     modality: Modality
@@ -73,14 +43,15 @@ class Leg:
     rows: Rows
     built_from: int
     revision: int
-    built: bool = False
+    kept: bool = False
 
     @property
     def stale(self) -> bool:
         """The base no longer carries enough of the leg, or a better kind of index is due."""
         base = self.index.base.size
         moved = len(self.index.fresh) + self.index.size - self.index.live
-        return moved > max(STALE_ROWS, STALE_SHARE * base)
+        floor = STALE_EXACT_ROWS if self.index.info.kind == "exact" else STALE_ROWS
+        return moved > max(floor, STALE_SHARE * base)
 
     @cached_property
     def single(self) -> bool:
@@ -99,7 +70,7 @@ class Leg:
         """The leg at the reader's snapshot; `touched` are the item rows that changed since, None
         when that is not known."""
         vectors, fresh = read(reader, self.space, self.modality, items, self.index.dim, since=since)
-        dead = self.index.alive & ~_live(self.rows, items)
+        dead = self.index.alive & ~self.rows.live(items)
         if touched is not None:
             dead &= np.isin(self.rows.item, touched)
         gone = np.flatnonzero(dead)
@@ -114,70 +85,36 @@ def folder(store: Path, space: str, modality: Modality) -> Path:
 
 
 def open_leg(
-    store: Path, reader: Reader, stored: StoredSpace, modality: Modality, items: ItemTable
-) -> Leg:
-    """The leg from its cached base if there is a sound one, else by exact search over the store's
-    rows; never builds an approximate index, so it is quick."""
-    snapshot, space = reader.snapshot, stored.space
-    home, dim = folder(store, space.name, modality), space.frame.dim
-    try:
-        base, _, manifest = load(home)
-        meta = manifest.meta
-        if meta["snapshot"] > snapshot.id or meta["revision"] < snapshot.floor:
-            raise StoreDamaged("the base is of another time")
-        begun = stored.created_timestamp.isoformat()
-        if meta.get("begun", begun) != begun:  # bases of earlier versions do not say
-            raise StoreDamaged("the base is of a space that was removed")
-        rows = _unpacked(manifest.arrays, items)
-    except StoreDamaged:
-        matrix, rows = read(reader, space.name, modality, items, dim)
-        index = LiveIndex(ExactIndex(matrix))
-        return Leg(space.name, modality, index, rows, snapshot.id, snapshot.revision)
-    gone = np.flatnonzero(~_live(rows, items))
-    since = int(meta["revision"])
-    fresh_vectors, fresh = read(reader, space.name, modality, items, dim, since=since)
-    index = LiveIndex(base).with_changes(fresh_vectors if len(fresh.item) else None, gone)
-    return Leg(space.name, modality, index, rows + fresh, int(meta["snapshot"]), since)
-
-
-def rebuild(
     store: Path,
     reader: Reader,
     stored: StoredSpace,
     modality: Modality,
     items: ItemTable,
     *,
-    queries: F32 | None,
-    **options: Any,
+    verify: bool = True,
 ) -> Leg:
-    """A new base from the reader's snapshot, tuned to its recall target and kept on disk.
-
-    `queries` are sample vectors of other modalities, float32 (m, dim), so that recall is measured
-    across the modality gap too. A disk without room costs the file, not the index.
-    """
+    """The leg from its cached base if there is a sound one, else by exact search over the store's
+    rows; never builds an approximate index, so it is quick. verify: compare checksums."""
     snapshot, space = reader.snapshot, stored.space
-    matrix, rows = read(reader, space.name, modality, items, space.frame.dim)
-    base = build(matrix, queries=queries, **options)
-    meta = {
-        "snapshot": snapshot.id,
-        "revision": snapshot.revision,
-        "space": space.name,
-        "frame": space.frame.id,
-        "modality": str(modality),
-        "encoder": space.encoders[modality],
-        "begun": stored.created_timestamp.isoformat(),
-    }
-    home = folder(store, space.name, modality)
+    home, dim = folder(store, space.name, modality), space.frame.dim
     try:
-        save(home, index=base, vectors=matrix, meta=meta, arrays=_packed(rows, items))
-    except StorageFull:
-        pass
-    else:
-        base, _, manifest = load(home)
-        rows = _unpacked(manifest.arrays, items)
-    return Leg(
-        space.name, modality, LiveIndex(base), rows, snapshot.id, snapshot.revision, built=True
-    )
+        base, _, manifest = load(home, verify=verify)
+        meta = manifest.meta
+        if meta["snapshot"] > snapshot.id or meta["revision"] < snapshot.floor:
+            raise StoreDamaged("the base is of another time")
+        begun = stored.created_timestamp.isoformat()
+        if meta.get("begun", begun) != begun:  # bases of earlier versions do not say
+            raise StoreDamaged("the base is of a space that was removed")
+        rows = Segments.unpacked(manifest.arrays).rows(items)
+    except StoreDamaged:
+        matrix, rows = read(reader, space.name, modality, items, dim, spool=home.parent)
+        index = LiveIndex(ExactIndex(matrix))
+        return Leg(space.name, modality, index, rows, snapshot.id, snapshot.revision)
+    gone = np.flatnonzero(~rows.live(items))
+    since = int(meta["revision"])
+    fresh_vectors, fresh = read(reader, space.name, modality, items, dim, since=since)
+    index = LiveIndex(base).with_changes(fresh_vectors if len(fresh.item) else None, gone)
+    return Leg(space.name, modality, index, rows + fresh, int(meta["snapshot"]), since, kept=True)
 
 
 def read(
@@ -188,72 +125,42 @@ def read(
     dim: int,
     *,
     since: int | None = None,
+    spool: Path | None = None,
 ) -> tuple[F32, Rows]:
-    """Vectors float32 (n, dim) and rows of a leg's live segments as the store has them."""
+    """Vectors float32 (n, dim) and rows of a leg's live segments as the store has them. With
+    `spool`, many vectors go to a file without a name in that folder, and are mapped."""
     batches = reader.segments(space, modality, since=since, columns=COLUMNS)
     # Filled in place: holding all batches and then joining them would take the memory twice.
     expected = 0 if since else reader.snapshot.counts.get(f"segments.{space}.{modality}", 0)
-    vectors, used = np.empty((expected, dim), np.float32), 0
-    rows: list[pa.RecordBatch] = []
-    for batch in batches:
-        column = batch.column("vector")
-        flat = column.flatten().to_numpy(zero_copy_only=True)
-        after = used + len(column)
-        if after > len(vectors):
-            vectors = np.concatenate(
-                [vectors[:used], np.empty((max(after - used, used // 2), dim), np.float32)]
-            )
-        vectors[used:after] = flat.reshape(-1, dim)
-        used = after
-        rows.append(batch.drop_columns(["vector"]))
-    if not rows:
-        nothing = np.zeros(0, np.int64)
-        return vectors[:0], Rows(nothing, nothing, nothing, np.zeros((0, len(SPANS)), np.int64))
-    table = pa.Table.from_batches(rows)
-    spans = np.stack([table[name].fill_null(ABSENT).to_numpy() for name in SPANS], axis=1)
-    return vectors[:used], Rows(
-        items.rows_of(table["item_id"]),
-        table["ordinal"].to_numpy().astype(np.int64),
-        table["generation"].to_numpy().astype(np.int64),
-        np.ascontiguousarray(spans, np.int64),
-    )
+    if spool is not None and 4 * expected * dim > IN_MEMORY:
+        try:
+            with MatrixFile.temporary(spool, dim) as matrix:
+                found = drained(batches, dim, matrix.append)
+                return matrix.mapped(), found.rows(items)
+        except OSError:  # no room, or a store that cannot be written to
+            return read(reader, space, modality, items, dim, since=since)
+    gathered = Gathered(dim, expected)
+    found = drained(batches, dim, gathered.append)
+    return gathered.rows, found.rows(items)
 
 
-def _live(rows: Rows, items: ItemTable) -> Any:
-    """Which rows a live item names, bool (n,)."""
-    known = (rows.item >= 0) & (rows.item < len(items))
-    at = np.where(known, rows.item, 0)
-    if not len(items):
-        return np.zeros(len(rows.item), bool)
-    return known & items.alive[at] & (items.generation[at] == rows.generation)
+class Gathered:
+    """A matrix in memory that grows by whole rows; `expected` of them without a copy."""
 
+    def __init__(self, dim: int, expected: int) -> None:
+        self._matrix = np.empty((expected, dim), np.float32)
+        self._used = 0
 
-def _packed(rows: Rows, items: ItemTable) -> dict[str, Any]:
-    """The rows as plain arrays; ids as UTF-8 bytes and offsets."""
-    ids = items.frame["item_id"].gather(rows.item).to_arrow().cast(pa.large_string())
-    _, offsets, data = ids.buffers()
-    count = len(ids) + 1
-    starts = np.frombuffer(offsets, np.int64)[ids.offset : ids.offset + count]
-    text = np.frombuffer(data, np.uint8)[starts[0] : starts[-1]] if len(ids) else np.zeros(0, "u1")
-    return {
-        "item_id_offsets": starts - starts[0],
-        "item_id_bytes": text,
-        "ordinal": rows.ordinal,
-        "generation": rows.generation,
-        "spans": rows.spans,
-    }
+    def append(self, rows: F32) -> None:
+        after = self._used + len(rows)
+        if after > len(self._matrix):
+            more = max(len(rows), self._used // 2)
+            grown = np.empty((self._used + more, self._matrix.shape[1]), np.float32)
+            grown[: self._used] = self.rows
+            self._matrix = grown
+        self._matrix[self._used : after] = rows
+        self._used = after
 
-
-def _unpacked(arrays: Any, items: ItemTable) -> Rows:
-    offsets, text = arrays["item_id_offsets"], arrays["item_id_bytes"]
-    ids = pa.LargeStringArray.from_buffers(
-        len(offsets) - 1,
-        pa.py_buffer(np.ascontiguousarray(offsets)),
-        pa.py_buffer(np.ascontiguousarray(text)),
-    )
-    return Rows(
-        items.rows_of(ids),
-        np.asarray(arrays["ordinal"], np.int64),
-        np.asarray(arrays["generation"], np.int64),
-        np.asarray(arrays["spans"], np.int64),
-    )
+    @property
+    def rows(self) -> F32:
+        return self._matrix[: self._used]

@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterable, Mapping
 from trichord.catalog.admissions import Admissions
 from trichord.catalog.admitting import Recorder
 from trichord.catalog.encoding import ContentEncoder
+from trichord.catalog.query_cache import QueryCache
 from trichord.embedders import spaces as bundled
 from trichord.embedders.media.limits import DEFAULT_LIMITS, Limits
 from trichord.embedders.spaces import JointSpace
@@ -36,6 +37,7 @@ class Models:
     ) -> None:
         self._open = opener(spaces)
         self._limits = limits
+        self._asked = QueryCache()
         self._known: dict[str, ContentEncoder] = {}
         self._failed: dict[str, tuple[float, TrichordError]] = {}
         self._loaded: set[str] = set()
@@ -58,7 +60,7 @@ class Models:
         with self._lock:
             known = self._known.get(joint.name)
             if known is None or known.joint is not joint:
-                known = self._known[joint.name] = ContentEncoder(joint, self._limits)
+                known = self._known[joint.name] = ContentEncoder(joint, self._limits, self._asked)
                 self._loaded.discard(joint.name)
             return known
 
@@ -76,7 +78,7 @@ class Models:
                 return failed[1]
             if name not in self._known:
                 try:
-                    self._known[name] = ContentEncoder(self._open(name), self._limits)
+                    self._known[name] = ContentEncoder(self._open(name), self._limits, self._asked)
                 except TrichordError as error:
                     self._failed[name] = time.monotonic(), error
                     return error

@@ -9,7 +9,8 @@ from math import inf
 import numpy as np
 import pyarrow as pa
 
-from trichord.catalog.legs import SPANS, Leg
+from trichord.catalog.leg_rows import SPANS
+from trichord.catalog.legs import Leg
 from trichord.catalog.neighbour_lists import Askers, Pairs, Ranks, Side, Target, lists
 from trichord.catalog.neighbour_manifest import Manifest, Shard
 from trichord.catalog.neighbour_options import NeighbourOptions

@@ -65,7 +65,7 @@ class Reading:
         models.serve(store)
         self._policy = policy
         self._kept_fresh = kept_fresh
-        self._views = Views(store)
+        self._views = Views(store, kept=kept_fresh)
         self._words = LatestKeywords(store.path)
         self._reranking = reranking
 

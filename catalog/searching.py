@@ -18,7 +18,7 @@ from typing import Any
 import numpy as np
 
 from trichord.answers import Answers
-from trichord.catalog import boosting, faceting
+from trichord.catalog import boosting, faceting, quick
 from trichord.catalog.answering import answers_of
 from trichord.catalog.asking import Asker, Direction
 from trichord.catalog.excluding import Exclusion
@@ -51,6 +51,8 @@ def modalities_of(options: SearchOptions, space: Space) -> list[Modality]:
     one that is not, or not in the space."""
     if not options.modality:
         return [modality for modality in Modality if modality in space.encoders]
+    if len(options.modality) == 1 and options.modality[0] in space.encoders:
+        return [_MODALITIES[options.modality[0]]]
     wanted = set()
     for name in options.modality:
         if name not in _MODALITIES:
@@ -67,7 +69,7 @@ def modalities_of(options: SearchOptions, space: Space) -> list[Modality]:
     return [modality for modality in Modality if modality in wanted]
 
 
-_MODALITIES = frozenset(Modality)
+_MODALITIES = {str(modality): modality for modality in Modality}
 
 
 def search(
@@ -92,12 +94,17 @@ def search(
 
     Raises FilterError and InvalidInput for what concerns all queries.
     """
-    stages = Stages(options.explain)
     modalities = modalities_of(options, space)
     names = _attribute_names(options, view)
     where = as_filter(options.where)
     view.passing(where, visible)  # a wrong filter is an error also where there is nothing to search
     there = [view.legs.get((space.name, modality)) for modality in modalities]
+    if options.quick and following is not None and offset == 0:
+        vector, leg = asker.alone(queries), there[0]
+        if vector is not None and leg is not None and view.ungrouped(leg, options.group):
+            allowed = view.allowed(leg, where, visible)
+            return quick.search(view, space, leg, vector, options, names, allowed, following)
+    stages = Stages(options.explain)
     asked = [(leg, view.allowed(leg, where, visible)) for leg in there if leg and leg.index.live]
     stages.done("filter")
     run = _Run(view, options, asked, stages, first or options.limit, tools)

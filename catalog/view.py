@@ -28,6 +28,9 @@ from trichord.types import I64, Bool, Group, Modality, Space
 
 LegKey = tuple[str, Modality]
 
+MAX_EXCLUSIONS = 16
+"""Masks of excluded ids kept per view: a user's list is used for some calls, then never again."""
+
 MAX_DERIVED = 64
 """Row sets kept per view: each is a byte per row of its leg."""
 
@@ -45,6 +48,7 @@ class View:
     aliases: Mapping[str, Alias]
     migrations: Mapping[str, Record]
     derived: dict[Any, Any] = field(default_factory=dict, compare=False, repr=False)
+    exclusions: dict[Exclusion, Bool] = field(default_factory=dict, compare=False, repr=False)
 
     @classmethod
     def open(cls, store: Path, reader: Reader) -> View:
@@ -153,7 +157,12 @@ class View:
         """Which items are excluded by id, bool (items,); None: none."""
         if not exclusion:
             return None
-        return exclusion.mask(self.items)
+        found: Bool | None = self.exclusions.get(exclusion)
+        if found is None:
+            if len(self.exclusions) >= MAX_EXCLUSIONS:
+                self.exclusions.clear()
+            found = self.exclusions[exclusion] = exclusion.mask(self.items)
+        return found
 
     def texts(self, items: I64) -> list[str | None]:
         """The stored text of items (rows of the item table); None where there is none. Raises

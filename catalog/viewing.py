@@ -5,10 +5,12 @@ from __future__ import annotations
 import threading
 import time
 from collections import OrderedDict
+from pathlib import Path
 
-from trichord.catalog.legs import Leg, open_leg
+from trichord.catalog.legs import Leg, folder, open_leg
 from trichord.catalog.view import View
-from trichord.errors import NotFound, PageTokenError
+from trichord.errors import NotFound, PageTokenError, StoreDamaged
+from trichord.index.manifest import manifest_of
 from trichord.store import Store
 
 LOOK_EVERY_S = 0.25
@@ -23,8 +25,11 @@ class Views:
     """Hands out immutable views; safe to use from many threads. Reads never wait for a refresh
     that another thread runs."""
 
-    def __init__(self, store: Store) -> None:
+    def __init__(self, store: Store, *, kept: bool = False) -> None:
+        """kept: somebody keeps the indexes up to date (see `building`); else bases that other
+        processes build are taken over by whoever looks for a newer snapshot."""
         self._store = store
+        self._kept = kept
         self._refreshing = threading.Lock()
         self._loading = threading.Lock()
         self._offering = threading.Lock()
@@ -81,16 +86,17 @@ class Views:
             return view
 
     def adopt(self, built_at: View, leg: Leg) -> Leg:
-        """Puts a base that was built from an older view under the newest one."""
+        """Puts a leg with a new base, which was opened at an older view, under the newest one."""
         with self._refreshing:
             view = self._newest
             stored = view.stored.get(leg.space)
             begun = built_at.stored[leg.space].created_timestamp
             if stored is None or stored.created_timestamp != begun:
                 return leg  # of a space that was removed meanwhile
-            if built_at.items.rows is view.items.rows and leg.revision >= view.snapshot.floor:
+            since = built_at.snapshot.revision
+            if built_at.items.rows is view.items.rows and since >= view.snapshot.floor:
                 # The same numbering of items, so only what changed since has to be made up.
-                leg = leg.refreshed(view.items, None, view.reader, leg.revision)
+                leg = leg.refreshed(view.items, None, view.reader, since)
             else:
                 leg = open_leg(self._store.path, view.reader, stored, leg.modality, view.items)
             self._newest = view.with_leg(leg)
@@ -101,7 +107,26 @@ class Views:
         latest = self._store.latest()
         if latest.id != self._newest.snapshot.id:
             reader = self._store.reader(latest)
-            self._newest = self._newest.refreshed(self._store.path, reader)
+            view = self._newest.refreshed(self._store.path, reader)
+            if not self._kept:
+                for leg in list(view.legs.values()):
+                    newer = _newer(self._store.path, view, leg)
+                    view = view if newer is None else view.with_leg(newer)
+            self._newest = view
+
+
+def _newer(store: Path, view: View, leg: Leg) -> Leg | None:
+    """The leg with the base that another process has built since, where its own has gone stale."""
+    if not leg.stale:
+        return None
+    try:
+        there = manifest_of(folder(store, leg.space, leg.modality)).meta
+        if int(there["snapshot"]) <= leg.built_from:
+            return None
+    except (StoreDamaged, KeyError):
+        return None
+    opened = open_leg(store, view.reader, view.stored[leg.space], leg.modality, view.items)
+    return opened if opened.kept and not opened.stale else None
 
 
 def _keep(views: OrderedDict[int, View], view: View) -> None:

@@ -3,47 +3,148 @@
 from __future__ import annotations
 
 import threading
+import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from typing import Any, cast
 
 from trichord.catalog.found import found, live_rows, members
 from trichord.catalog.migrating import failure_source
+from trichord.catalog.turns import Line, writer_in_turn
 from trichord.catalog.view import View
-from trichord.errors import NotFound
+from trichord.errors import NotFound, StoreError
 from trichord.filters import Filter
 from trichord.store import Store, Writer
 
 OWNER = "trichord"
 
 
+PATIENCE_S = 10.0
+"""How long a serving catalogue waits while another process writes."""
+
+KEPT_S = 0.5
+"""Who writes keeps the lease for this long at least: opening a writer reads all keys."""
+
+LOOK_EVERY_S = 0.1
+"""How often a writer that is idle looks whether another process waits."""
+
+
 class SharedWriter:
     """One writer for all who write in this process: opened by the first, closed by the last.
 
-    Who writes holds `lock` from looking at what is stored until the commit.
+    Who writes holds `lock` from looking at what is stored until the commit. Between two such
+    spells another process that waits gets the store, and the next spell begins with a writer opened
+    anew. `patience_s`: how long the first waits for other processes.
     """
 
-    def __init__(self, store: Store) -> None:
-        self.lock = threading.RLock()
+    def __init__(self, store: Store, patience_s: float = 0.0) -> None:
+        self.lock: Any = _Spell(self)
         self._store = store
+        self._line = Line(store.path)
+        self._patience_s = patience_s
         self._writer: Writer | None = None
-        self._users = 0
+        self._opened = 0.0
+        self._users = self._times = 0
 
     @contextmanager
     def use(self) -> Iterator[Writer]:
         """Raises StoreLocked if another process writes."""
-        with self.lock:
+        with self.lock.plain:
             if self._writer is None:
-                self._writer = self._store.writer(owner=OWNER)
-            writer = self._writer
+                self._open(PATIENCE_S if self._users else self._patience_s)
             self._users += 1
+            if self._users == 1:
+                self._times += 1
+                threading.Thread(
+                    target=self._look, args=(self._times,), name="trichord-lease", daemon=True
+                ).start()
         try:
-            yield writer
+            yield cast(Writer, _Lent(self))
         finally:
-            with self.lock:
+            with self.lock.plain:
                 self._users -= 1
                 if not self._users:
-                    self._writer = None
-                    writer.close()
+                    self._close()
+
+    def begin(self) -> None:
+        """A spell begins: there is a writer, if anybody writes at all."""
+        if self._users and self._writer is None:
+            self._open(PATIENCE_S)
+
+    def end(self) -> None:
+        """A spell ends: whoever waits may be let in."""
+        kept = time.monotonic() - self._opened
+        if self._writer is not None and kept >= KEPT_S and self._line.waiting():
+            self._close()
+
+    @property
+    def current(self) -> Writer:
+        if self._writer is None:
+            raise StoreError("the writer is closed: open another one")
+        return self._writer
+
+    def _open(self, patience_s: float) -> None:
+        self._writer = writer_in_turn(self._store, self._line, OWNER, patience_s)
+        self._opened = time.monotonic()
+
+    def _close(self) -> None:
+        writer, self._writer = self._writer, None
+        if writer is not None:
+            writer.close()
+
+    def _look(self, times: int) -> None:
+        while True:
+            time.sleep(LOOK_EVERY_S)
+            with self.lock.plain:
+                if not self._users or times != self._times:
+                    return  # all are done, and whoever came since has a thread of its own
+                self.end()
+
+
+class _Spell:
+    """A lock that may be taken again by who holds it; `plain` takes it without a spell."""
+
+    def __init__(self, shared: SharedWriter) -> None:
+        self.plain = threading.RLock()
+        self._shared = shared
+        self._depth = 0
+
+    def __enter__(self) -> None:
+        self.plain.acquire()
+        try:
+            if not self._depth:
+                self._shared.begin()
+        except BaseException:
+            self.plain.release()
+            raise
+        self._depth += 1
+
+    def __exit__(self, *raised: object) -> None:
+        self._depth -= 1
+        try:
+            if not self._depth:
+                self._shared.end()
+        finally:
+            self.plain.release()
+
+
+class _Lent:
+    """The writer of the moment, for one who uses it."""
+
+    def __init__(self, shared: SharedWriter) -> None:
+        self._shared = shared
+
+    def __getattr__(self, name: str) -> Any:
+        with self._shared.lock:
+            found = getattr(self._shared.current, name)
+        if not callable(found):
+            return found
+
+        def called(*args: Any, **kwargs: Any) -> Any:
+            with self._shared.lock:
+                return getattr(self._shared.current, name)(*args, **kwargs)
+
+        return called
 
 
 def delete(

@@ -123,7 +123,7 @@ def run(
 
 def ask(
     searcher: Searcher, asked: Sequence[Askable], options: SearchOptions, space: str | None
-) -> list[Hits | TrichordError]:
+) -> Sequence[Hits | TrichordError]:
     """One answer or error per query, the same of a catalogue and of a client."""
     search = searcher.search_many
     given = inspect.signature(search).parameters.get("options")

@@ -8,8 +8,9 @@ never that of a compressed vector, and no row that the filter excludes can appea
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from time import perf_counter
 from typing import Any, Protocol
 
 import numpy as np
@@ -20,11 +21,15 @@ from trichord.index.base import (
     Neighbours,
     checked_k,
     checked_queries,
+    checked_recall,
 )
+from trichord.index.costs import Costs, Line
 from trichord.index.exact import exact_search
-from trichord.index.plan import Curve, Effort, exact_cost, needed_depth
+from trichord.index.plan import Curve, Curves, Effort, Plan, Trace, step
+from trichord.index.planner import FILTERED_RECALL, Planner, Worker, exact_plan
 from trichord.index.rowset import Allowed, RowSet, rowset_of
 from trichord.index.scoring import best, checked_pair_scores, pair_scores
+from trichord.index.selftest import honours_selector
 from trichord.index.threads import omp_threads
 from trichord.types import F32, I64, Bool
 
@@ -32,8 +37,8 @@ WIDENING = 4
 """Depth grows by this factor when an answer came out short."""
 
 
-class Engine(Protocol):
-    """A FAISS index that proposes rows; it never sees a filter."""
+class Engine(Worker, Protocol):
+    """A FAISS index that proposes rows."""
 
     @property
     def kind(self) -> str: ...
@@ -43,12 +48,32 @@ class Engine(Protocol):
         """What it was built with, as JSON values."""
         ...
 
+    @property
+    def bytes(self) -> int:
+        """What it takes in memory beside the vectors, as far as is known beforehand."""
+        ...
+
+    @property
+    def typical(self) -> Line:
+        """The usual costs of its `work` on a common machine."""
+        ...
+
+    @property
+    def selects(self) -> bool:
+        """Whether `selected` is there and worth while."""
+        ...
+
     def candidates(self, queries: F32, effort: Effort) -> I64:
         """effort.candidates rows per query, best first by the engine's own distance; -1 pads."""
         ...
 
-    def cost(self, effort: Effort) -> float:
-        """Row reads (see plan) that one query costs."""
+    def selected(self, queries: F32, effort: Effort, rowset: RowSet) -> I64:
+        """The same among the rows of the set only."""
+        ...
+
+    def probes(self) -> Sequence[Effort]:
+        """Efforts to measure costs with: one, and for each amount in `work` another that differs
+        from it in that amount alone."""
         ...
 
     def ladders(self, depth: int) -> Sequence[Sequence[Effort]]:
@@ -61,6 +86,8 @@ class Engine(Protocol):
 class AnnIndex:
     """An engine over `vectors`, with the efforts that were tuned for it.
 
+    curves: recall target -> efforts, or the efforts for `info.recall_target` alone. costs: None
+    takes what is usual. samples: kind -> queries that it was tuned with, for what is tuned later.
     threads: OpenMP threads for a batch; None leaves the process default.
     """
 
@@ -68,16 +95,27 @@ class AnnIndex:
         self,
         vectors: F32,
         engine: Engine,
-        curve: Curve,
+        curves: Curves | Curve,
         info: IndexInfo,
         *,
+        costs: Costs | None = None,
+        samples: Mapping[str, F32] | None = None,
         threads: int | None = None,
     ) -> None:
         self.vectors = vectors
         self.engine = engine
-        self.curve = curve
+        self.samples = samples or {}
         self._info = info
         self._threads = threads
+        self.curves = {info.recall_target: curves} if isinstance(curves, Curve) else dict(curves)
+        self.planner = Planner(
+            len(vectors),
+            self.curves,
+            costs or Costs.typical(engine.typical),
+            engine,
+            recalls=_least_recalls(info),
+            selects=engine.selects and honours_selector(engine),
+        )
 
     @property
     def size(self) -> int:
@@ -95,21 +133,69 @@ class AnnIndex:
     def pieces(self) -> Sequence[F32]:
         return (self.vectors,)
 
-    def search(self, queries: F32, k: int, *, allowed: Allowed = None) -> Neighbours:
+    @property
+    def curve(self) -> Curve:
+        """The efforts for `info.recall_target`."""
+        return self.curves.get(self._info.recall_target, Curve(()))
+
+    @property
+    def threads(self) -> int | None:
+        return self._threads
+
+    def over(self, vectors: F32) -> AnnIndex:
+        """The same index beside a copy of its matrix."""
+        return AnnIndex(
+            vectors,
+            self.engine,
+            self.curves,
+            self._info,
+            costs=self.costs,
+            samples=self.samples,
+            threads=self._threads,
+        )
+
+    @property
+    def costs(self) -> Costs:
+        return self.planner.costs
+
+    def search(
+        self,
+        queries: F32,
+        k: int,
+        *,
+        allowed: Allowed = None,
+        recall: float | None = None,
+        trace: Trace = None,
+    ) -> Neighbours:
         queries, k = checked_queries(queries, self.dim), checked_k(k)
         rowset = rowset_of(allowed, self.size)
-        if len(queries) == 1:
-            return self._search(queries, k, rowset)
+        return self.search_checked(queries, k, rowset, self.aim(rowset, recall), trace)
+
+    def search_checked(
+        self, queries: F32, k: int, rowset: RowSet | None, recall: float, trace: Trace
+    ) -> Neighbours:
+        """As `search`, of arguments that were checked."""
+        if len(queries) == 1 or self._threads is None:
+            return self._search(queries, k, rowset, recall, trace)
         with omp_threads(self._threads):
-            return self._search(queries, k, rowset)
+            return self._search(queries, k, rowset, recall, trace)
+
+    def plan(
+        self, queries: int, k: int, allowed: Allowed = None, recall: float | None = None
+    ) -> Plan:
+        """How `queries` queries at once would be searched first. Raises InvalidInput."""
+        rowset = rowset_of(allowed, self.size)
+        available = self.size if rowset is None else rowset.count
+        if not available:
+            return exact_plan(queries, 0, self.size)
+        return self.planner.plan(queries, checked_k(k), available, self.aim(rowset, recall))
 
     def scores(self, queries: F32, rows: I64) -> F32:
         return checked_pair_scores(self.vectors, checked_queries(queries, self.dim), rows)
 
     def effort(self, queries: int, k: int, allowed: int) -> Effort | None:
         """What a search by `queries` queries over `allowed` rows starts with; None: exact."""
-        wanted = min(k, allowed)
-        return self._affordable(needed_depth(wanted, allowed, self.size), queries, allowed)
+        return self.planner.plan(queries, k, allowed, self._info.recall_target).effort
 
     def attempt(
         self, queries: F32, k: int, effort: Effort, rowset: RowSet | None = None
@@ -119,49 +205,88 @@ class AnnIndex:
         if rowset is None:
             answer = best(pair_scores(self.vectors, queries, rows), rows, k)
             return answer, answer.rows[:, min(k, self.size) - 1] != PADDING
-        seen = rows != PADDING
-        passed = rowset.mask[rows] & seen  # padding reads the last row's flag; `seen` drops it
-        enough = _enough(min(k, rowset.count), passed, seen, effort)
-        rows = rows[passed][None, :] if len(rows) == 1 else np.where(passed, rows, PADDING)
+        # Candidates are more than the depth that they reach, since the engine's own order is rough.
+        # Allowed rows must be as frequent among all of them as `wanted` is in the depth.
+        wanted, most = min(k, rowset.count), effort.candidates
+        enough: Bool
+        if len(rows) == 1 and rows[0, -1] != PADDING:  # the same as below, at a third of the time
+            every = rows[0]
+            kept = every[rowset.mask[every]]
+            least = min(wanted * max(1.0, len(every) / effort.depth), most)
+            rows, enough = kept[None, :], np.array([len(kept) >= least])
+        else:
+            rows, passed, seen = _screened(rows, rowset)
+            enough = passed >= np.minimum(wanted * np.maximum(1.0, seen / effort.depth), most)
         return best(pair_scores(self.vectors, queries, rows), rows, k), enough
 
-    def _search(self, queries: F32, k: int, rowset: RowSet | None) -> Neighbours:
+    def _selected(
+        self, queries: F32, k: int, effort: Effort, rowset: RowSet
+    ) -> tuple[Neighbours, Bool]:
+        """As `attempt`, by the engine's own filter; what it lets through wrongly is dropped."""
+        rows, passed, _ = _screened(self.engine.selected(queries, effort, rowset), rowset)
+        enough: Bool = passed >= min(effort.candidates, rowset.count)
+        return best(pair_scores(self.vectors, queries, rows), rows, k), enough
+
+    def _search(
+        self, queries: F32, k: int, rowset: RowSet | None, recall: float, trace: Trace
+    ) -> Neighbours:
         available = self.size if rowset is None else rowset.count
         if available == 0 or len(queries) == 0:
             return Neighbours.none(len(queries), k)
-        effort = self.effort(len(queries), k, available)
-        if effort is None:
-            return exact_search(self.vectors, queries, k, rowset)
-        answer, enough = self.attempt(queries, k, effort, rowset)
-        if enough.all():
+        plan = self.planner.plan(len(queries), k, available, recall)
+        answer, enough = self._taken(plan, queries, k, rowset, trace, 0)
+        if enough is None or (enough[0] if len(enough) == 1 else enough.all()):
             return answer
-        depth = effort.depth
+        depth = needed = plan.effort.depth if plan.effort else 0
         while not enough.all():
             open_ = np.flatnonzero(~enough)
             depth *= WIDENING
-            effort = self._affordable(depth, len(open_), available)
-            if effort is None:
-                found = exact_search(self.vectors, queries[open_], k, rowset)
-                enough[open_] = True
-            else:
-                found, enough[open_] = self.attempt(queries[open_], k, effort, rowset)
+            plan = self.planner.deeper(len(open_), depth, available, recall)
+            widened = round(np.log(depth / needed) / np.log(WIDENING))
+            found, good = self._taken(plan, queries[open_], k, rowset, trace, widened)
             answer.scores[open_], answer.rows[open_] = found.scores, found.rows
+            enough[open_] = True if good is None else good
         return answer
 
-    def _affordable(self, depth: int, queries: int, allowed: int) -> Effort | None:
-        effort = self.curve.at(depth)
-        if effort is None:
-            return None
-        cheaper = self.engine.cost(effort) < exact_cost(queries, allowed, self.size)
-        return effort if cheaper else None
+    def _taken(
+        self,
+        plan: Plan,
+        queries: F32,
+        k: int,
+        rowset: RowSet | None,
+        trace: Trace,
+        widened: int,
+    ) -> tuple[Neighbours, Bool | None]:
+        """What the plan finds, and per query whether that is enough; None: certainly."""
+        began = perf_counter() if trace is not None else 0.0
+        enough: Bool | None = None
+        if plan.effort is None:
+            answer = exact_search(self.vectors, queries, k, rowset)
+        elif plan.way == "selector" and rowset is not None:
+            answer, enough = self._selected(queries, k, plan.effort, rowset)
+        else:
+            answer, enough = self.attempt(queries, k, plan.effort, rowset)
+        if trace is not None:
+            trace.append(step(plan, len(queries), began, widened=widened))
+        return answer, enough
+
+    def aim(self, rowset: RowSet | None, recall: float | None) -> float:
+        """The recall that a search over the rows of the set aims at. Raises InvalidInput."""
+        if recall is not None:
+            return checked_recall(recall)
+        target = self._info.recall_target
+        return target if rowset is None else max(target, FILTERED_RECALL)
 
 
-def _enough(wanted: int, passed: Bool, seen: Bool, effort: Effort) -> Bool:
-    """Whether `wanted` allowed rows stand among the first `depth` of the candidates.
+def _least_recalls(info: IndexInfo) -> dict[float, float]:
+    """Target -> the recall of the kind of query that is hardest to answer."""
+    targets = info.targets or {str(info.recall_target): info.recall}
+    return {float(target): min(found.values()) for target, found in targets.items() if found}
 
-    An engine hands over more candidates than the depth it reaches, since its own order is rough.
-    Allowed rows must therefore be as frequent among all candidates as `wanted` is in the depth.
-    """
-    surplus = np.maximum(1.0, seen.sum(axis=1) / effort.depth)
-    enough: Bool = passed.sum(axis=1) >= np.minimum(wanted * surplus, effort.candidates)
-    return enough
+
+def _screened(rows: I64, rowset: RowSet) -> tuple[I64, I64, I64]:
+    """The candidates that the filter allows, as a table padded with -1, and per query how many
+    they and all candidates are, int64 (n,)."""
+    seen = rows != PADDING
+    passed = rowset.mask[rows] & seen  # padding reads the last row's flag; `seen` drops it
+    return np.where(passed, rows, PADDING), passed.sum(axis=1), seen.sum(axis=1)

@@ -9,6 +9,7 @@ from typing import Any, Protocol
 import numpy as np
 
 from trichord.errors import InvalidInput, VectorError
+from trichord.index.plan import Plan, Trace
 from trichord.index.rowset import Allowed
 from trichord.types import F32, I64
 
@@ -40,8 +41,9 @@ class IndexInfo:
     """How an index came to be: for manifests, statistics and reports.
 
     kind: "exact", "hnsw" or "ivf"; requested: what was asked for, maybe "auto".
-    recall: measured recall at `k` against exact search, per kind of sample query.
-    reason: why this kind was taken.
+    recall: measured recall at `k` against exact search, per kind of sample query, with the efforts
+    for `recall_target`. targets: the same for every target that was reached, by its text ("0.95").
+    reason: why this kind was taken. index_bytes: what the engine takes beside the vectors.
     """
 
     kind: str
@@ -52,6 +54,8 @@ class IndexInfo:
     parameters: Mapping[str, Any] = field(default_factory=dict)
     reason: str = ""
     build_seconds: float = 0.0
+    targets: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
+    index_bytes: int = 0
 
 
 class VectorIndex(Protocol):
@@ -74,13 +78,30 @@ class VectorIndex(Protocol):
         """The rows as consecutive matrices, without a copy."""
         ...
 
-    def search(self, queries: F32, k: int, *, allowed: Allowed = None) -> Neighbours:
+    def search(
+        self,
+        queries: F32,
+        k: int,
+        *,
+        allowed: Allowed = None,
+        recall: float | None = None,
+        trace: Trace = None,
+    ) -> Neighbours:
         """The `k` best of the allowed rows per query.
 
         queries: float32 (n, dim), unit rows. allowed: bool (size,) or a RowSet; None allows all.
-        Equal scores are ordered by the lower row. An answer is shorter than `k` (padded) only
-        when fewer rows are allowed. Raises VectorError and InvalidInput.
+        recall: share of the true neighbours to be found on average, in (0, 1]; None takes what the
+        index was tuned to, with a filter at least 0.99. An exact index always finds all. trace:
+        a list to which the steps that were taken are appended. Equal scores are ordered by the
+        lower row. An answer is shorter than `k` (padded) only when fewer rows are allowed. Raises
+        VectorError and InvalidInput.
         """
+        ...
+
+    def plan(
+        self, queries: int, k: int, allowed: Allowed = None, recall: float | None = None
+    ) -> Plan:
+        """How a search by `queries` queries at once would begin. Raises InvalidInput."""
         ...
 
     def scores(self, queries: F32, rows: I64) -> F32:
@@ -120,6 +141,15 @@ def checked_k(k: int) -> int:
     if k < 1:
         raise InvalidInput(f"k must be at least 1, not {k}")
     return int(k)
+
+
+def checked_recall(recall: float | None) -> float:
+    """None stands for 1."""
+    if recall is None:
+        return 1.0
+    if not 0 < recall <= 1:
+        raise InvalidInput(f"recall must lie in (0, 1], not {recall}")
+    return float(recall)
 
 
 def _all_unit(vectors: F32) -> bool:

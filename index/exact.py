@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from time import perf_counter
 
 import numpy as np
 
@@ -12,9 +13,12 @@ from trichord.index.base import (
     Neighbours,
     checked_k,
     checked_queries,
+    checked_recall,
     checked_vectors,
 )
 from trichord.index.leaders import Leaders
+from trichord.index.plan import Plan, Trace, step
+from trichord.index.planner import exact_plan
 from trichord.index.rowset import Allowed, RowSet, rowset_of
 from trichord.index.scoring import best, checked_pair_scores, pair_scores
 from trichord.index.threads import omp_threads
@@ -29,6 +33,9 @@ FEW_QUERIES = 8
 query over 200,000 x 512; equal at 8)."""
 CACHED_ROWS = 1024
 ONE_BLOCK = 4096
+OTHER_KERNELS = (2, 4, 8, 12)
+"""Dimensions for which FAISS multiplies consecutive rows by kernels of their own, whose last bit is
+another than that of single pairs."""
 SCATTERED_QUERIES = 4
 """Up to this many queries, allowed rows are scored where they lie instead of being copied first."""
 
@@ -69,11 +76,29 @@ class ExactIndex:
     def pieces(self) -> Sequence[F32]:
         return (self.vectors,)
 
-    def search(self, queries: F32, k: int, *, allowed: Allowed = None) -> Neighbours:
-        queries, k = checked_queries(queries, self.dim), checked_k(k)
+    def search(
+        self,
+        queries: F32,
+        k: int,
+        *,
+        allowed: Allowed = None,
+        recall: float | None = None,
+        trace: Trace = None,
+    ) -> Neighbours:
+        queries, k, _ = checked_queries(queries, self.dim), checked_k(k), checked_recall(recall)
         rowset = rowset_of(allowed, self.size)
+        began = perf_counter() if trace is not None else 0.0
         with omp_threads(self._threads if len(queries) > 1 else None):
-            return exact_search(self.vectors, queries, k, rowset)
+            found = exact_search(self.vectors, queries, k, rowset)
+        if trace is not None:
+            trace.append(step(self.plan(len(queries), k, rowset), len(queries), began))
+        return found
+
+    def plan(
+        self, queries: int, k: int, allowed: Allowed = None, recall: float | None = None
+    ) -> Plan:
+        rowset = rowset_of(allowed, self.size)
+        return exact_plan(queries, self.size if rowset is None else rowset.count, self.size)
 
     def scores(self, queries: F32, rows: I64) -> F32:
         return checked_pair_scores(self.vectors, checked_queries(queries, self.dim), rows)
@@ -111,8 +136,11 @@ def _exact_block(vectors: F32, queries: F32, k: int, rowset: RowSet | None) -> N
 
 def _one_query(vectors: F32, query: F32, k: int, rowset: RowSet | None) -> Neighbours:
     """One query over few rows, where running top k would cost more than the scores."""
-    if rowset is None:
+    if rowset is None and vectors.shape[1] not in OTHER_KERNELS:
         scores, rows = product(query, vectors), None
+    elif rowset is None:
+        rows = np.arange(len(vectors), dtype=np.int64)[None, :]
+        scores = pair_scores(vectors, query, rows)
     else:
         rows = rowset.rows[None, :]
         scores = pair_scores(vectors, query, rows)

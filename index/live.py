@@ -2,25 +2,30 @@
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Sequence
+from dataclasses import replace
 from functools import cached_property
+from time import perf_counter
 
 import numpy as np
 
 from trichord.errors import InvalidInput, VectorError
+from trichord.index.ann import AnnIndex
 from trichord.index.base import (
     PADDING,
     IndexInfo,
     Neighbours,
     VectorIndex,
-    checked_k,
     checked_queries,
     checked_vectors,
 )
 from trichord.index.exact import exact_search
+from trichord.index.fresh import Grower
+from trichord.index.plan import Plan, Trace, step
+from trichord.index.planner import exact_plan
 from trichord.index.rowset import Allowed, RowSet, rowset_of
 from trichord.index.scoring import best, checked_pair_scores
+from trichord.index.tail import TIERS, Tail, Tiers
 from trichord.types import F32, I64, Bool
 
 
@@ -28,13 +33,19 @@ class LiveIndex:
     """An immutable value; `with_changes` makes the next one and leaves this one valid.
 
     Rows below base.size are rows of the base, row base.size + i is the i-th fresh row. A removed
-    row keeps its number and never appears in an answer. Fresh rows are searched exactly.
+    row keeps its number and never appears in an answer. Fresh rows over an exact base are searched
+    exactly; over another one, all but the newest thousands by a graph that is grown in the
+    background (see tail). A value takes over graphs until one covers all it can see of them.
     """
 
-    def __init__(self, base: VectorIndex) -> None:
+    def __init__(self, base: VectorIndex, *, tiers: Tiers = TIERS) -> None:
         self.base = base
-        self._tail = _Tail(base.dim)
+        # An exact index promises to be exact, fresh rows included.
+        grower = Grower(base) if isinstance(base, AnnIndex) else None
+        self._tail = Tail(base.dim, grower, tiers)
         self._fresh = self._tail.view(0)
+        self._graph: AnnIndex | None = None
+        self._parts: tuple[int, RowSet | None, RowSet | None] | None = None
         self._keep_base: RowSet | None = None  # None: no row of this part is removed
         self._keep_fresh: RowSet | None = None
 
@@ -93,7 +104,8 @@ class LiveIndex:
             self._keep_base,
             self._keep_fresh,
         )
-        after._tail, after._fresh = self._tail, self._fresh
+        after._tail, after._fresh, after._graph = self._tail, self._fresh, self._graph
+        after._parts = None
         if added is not None and len(added):
             rows = checked_vectors(added)
             if rows.shape[1] != self.dim:
@@ -116,26 +128,124 @@ class LiveIndex:
             )
         return after
 
-    def search(self, queries: F32, k: int, *, allowed: Allowed = None) -> Neighbours:
-        queries, k = checked_queries(queries, self.dim), checked_k(k)
+    def search(
+        self,
+        queries: F32,
+        k: int,
+        *,
+        allowed: Allowed = None,
+        recall: float | None = None,
+        trace: Trace = None,
+    ) -> Neighbours:
+        if allowed is None and self._keep_base is None and not len(self._fresh):
+            return self.base.search(queries, k, recall=recall, trace=trace)
         rowset = rowset_of(allowed, self.size)
-        split, size = self.base.size, self.size
-        of_base, of_fresh = self._keep_base, self._keep_fresh
+        split, of_base = self.base.size, self._keep_base
         if rowset is not None:
             of_base = rowset.part(0, split, of_base)
-            if len(self._fresh):
-                fresh_mask = rowset.mask[split:size]
-                of_fresh = RowSet(fresh_mask if of_fresh is None else fresh_mask & of_fresh.mask)
-        found = self.base.search(queries, k, allowed=of_base)
+        elif recall is None:
+            recall = self.info.recall_target  # removed rows are no filter of the caller's
+        found = self.base.search(queries, k, allowed=of_base, recall=recall, trace=trace)
         if not len(self._fresh):
             return found
-        newer = exact_search(self._fresh, queries, k, of_fresh)
-        rows = np.where(newer.rows == PADDING, PADDING, newer.rows + split)
-        return best(
-            np.concatenate([found.scores, newer.scores], axis=1),
-            np.concatenate([found.rows, rows], axis=1),
-            k,
+        queries = np.ascontiguousarray(queries, dtype=np.float32)
+        graph = self._grown()
+        covered = 0 if graph is None else graph.size
+        in_graph, in_rest = self._fresh_sets(rowset, covered)
+        parts: list[tuple[Neighbours, int]] = []
+        if graph is not None:
+            parts.append((self._in_graph(graph, queries, k, in_graph, recall, trace), split))
+        if covered < len(self._fresh):
+            began = perf_counter() if trace is not None else 0.0
+            rest = exact_search(self._fresh[covered:], queries, k, in_rest)
+            parts.append((rest, split + covered))
+            if trace is not None:
+                plan = self._rest_plan(len(queries), covered, in_rest)
+                trace.append(step(plan, len(queries), began))
+        return _merged(found, parts, k)
+
+    def plan(
+        self, queries: int, k: int, allowed: Allowed = None, recall: float | None = None
+    ) -> Plan:
+        """That of the base, with the rows and the time of all tiers, which are its parts."""
+        rowset = rowset_of(allowed, self.size)
+        of_base = self._keep_base
+        if rowset is not None:
+            of_base = rowset.part(0, self.base.size, of_base)
+        elif recall is None:
+            recall = self.info.recall_target
+        base = self.base.plan(queries, k, of_base, recall)
+        if not len(self._fresh):
+            return base
+        graph = self._grown()
+        covered = 0 if graph is None else graph.size
+        in_graph, in_rest = self._fresh_sets(rowset, covered)
+        parts = [base]
+        if graph is not None:
+            over = graph.plan(queries, k, in_graph, recall)
+            parts.append(replace(over, way="fresh" if over.effort else over.way))
+        if covered < len(self._fresh):
+            parts.append(self._rest_plan(queries, covered, in_rest))
+        return replace(
+            base,
+            selectivity=(self.size if rowset is None else rowset.count) / self.size,
+            scanned=sum(part.scanned for part in parts),
+            microseconds=sum(part.microseconds for part in parts),
+            parts=tuple(parts),
         )
+
+    def settled(self, timeout: float = 60.0) -> bool:
+        """Waits until the graph over fresh rows has caught up; False if it did not in `timeout`
+        seconds. Searches need not wait: what is not in the graph is searched exactly."""
+        return self._tail.settled(len(self._fresh), timeout)
+
+    def _grown(self) -> AnnIndex | None:
+        """The newest graph that knows no row beyond those of this value."""
+        newest = self._tail.graph
+        if newest is not self._graph and newest is not None and newest.size <= len(self._fresh):
+            self._graph = newest
+        return self._graph
+
+    def _in_graph(
+        self,
+        graph: AnnIndex,
+        queries: F32,
+        k: int,
+        rowset: RowSet | None,
+        recall: float | None,
+        trace: Trace,
+    ) -> Neighbours:
+        steps: Trace = None if trace is None else []
+        found = graph.search_checked(queries, k, rowset, graph.aim(rowset, recall), steps)
+        if trace is not None and steps is not None:
+            trace += [replace(one, way="fresh" if one.effort else one.way) for one in steps]
+        return found
+
+    def _fresh_sets(
+        self, rowset: RowSet | None, covered: int
+    ) -> tuple[RowSet | None, RowSet | None]:
+        """Which fresh rows a search may find, in the graph and behind it; None: all."""
+        parts = self._parts
+        if parts is None or parts[0] != covered:
+            keep = self._keep_fresh
+            halves = (
+                (None, None)
+                if keep is None
+                else (RowSet(keep.mask[:covered]), RowSet(keep.mask[covered:]))
+            )
+            parts = self._parts = (covered, *halves)
+        _, in_graph, in_rest = parts
+        if rowset is None:
+            return in_graph, in_rest
+        split, size = self.base.size, self.size
+        return (
+            rowset.part(split, split + covered, in_graph),
+            rowset.part(split + covered, size, in_rest),
+        )
+
+    def _rest_plan(self, queries: int, covered: int, rowset: RowSet | None) -> Plan:
+        size = len(self._fresh) - covered
+        return exact_plan(queries, size if rowset is None else rowset.count, size)
 
     def scores(self, queries: F32, rows: I64) -> F32:
         queries, rows = checked_queries(queries, self.dim), np.asarray(rows, dtype=np.int64)
@@ -173,6 +283,18 @@ def take(index: VectorIndex, rows: I64 | Sequence[int]) -> F32:
     return taken
 
 
+def _merged(first: Neighbours, others: list[tuple[Neighbours, int]], k: int) -> Neighbours:
+    """The best of several answers, each with the number that its rows begin with."""
+    scores, rows = [first.scores], [first.rows]
+    for found, start in others:
+        shifted = found.rows + start
+        if (found.rows[:, -1] == PADDING).any():  # padding comes last
+            shifted[found.rows == PADDING] = PADDING
+        scores.append(found.scores)
+        rows.append(shifted)
+    return best(np.concatenate(scores, axis=1), np.concatenate(rows, axis=1), k)
+
+
 def _without(keep: RowSet | None, removed: I64, size: int) -> RowSet | None:
     if not len(removed):
         return keep
@@ -183,35 +305,3 @@ def _without(keep: RowSet | None, removed: I64, size: int) -> RowSet | None:
 
 def _mask(keep: RowSet | None, size: int) -> Bool:
     return np.ones(size, dtype=bool) if keep is None else keep.mask
-
-
-class _Tail:
-    """A growing matrix that the successive values of one LiveIndex share.
-
-    A value sees the first rows only, so appending behind them disturbs no one. If two values are
-    made from the same one, the first appends in place and the second copies.
-    """
-
-    def __init__(self, dim: int, capacity: int = 0) -> None:
-        self._rows: F32 = np.empty((capacity, dim), dtype=np.float32)
-        self._used = 0
-        self._lock = threading.Lock()
-
-    def view(self, count: int) -> F32:
-        view = self._rows[:count]
-        view.flags.writeable = False
-        return view
-
-    def appended(self, count: int, rows: F32) -> tuple[_Tail, F32]:
-        """The tail and its view after `rows` were put behind its first `count` rows."""
-        total = count + len(rows)
-        with self._lock:
-            if self._used == count and total <= len(self._rows):
-                self._rows[count:total] = rows
-                self._used = total
-                return self, self.view(total)
-        other = _Tail(self._rows.shape[1], capacity=max(64, 2 * total))
-        other._rows[:count] = self._rows[:count]
-        other._rows[count:total] = rows
-        other._used = total
-        return other, other.view(total)

@@ -1,4 +1,4 @@
-"""How much effort a search needs, and when exact search is the cheaper way.
+"""How deep a search has to go, what a plan says, and what a search says of itself.
 
 The measure of everything here is depth: how many of a query's true nearest rows a search at some
 effort finds at the recall that was tuned for. A filter that lets a share s of the rows pass turns
@@ -7,24 +7,25 @@ unfiltered one whose candidates are screened. That is also what tells when it fa
 allowed rows than expected stand among the candidates (the filter picks rows that lie far from the
 query), the depth was too small, and the search widens until exact search is cheaper.
 
-No FAISS selector takes part. On HNSW a selector visits the same nodes and cannot report such a
-failure; on IVF it returned the same rows (recall 0.943 either way at 5 %), a quarter to a third
-faster; and some FAISS indexes accept a selector and ignore it.
+Which way is taken is a matter of cost: see planner.
 """
 
 from __future__ import annotations
 
 import math
 from bisect import bisect_left
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from time import perf_counter
+from typing import Literal
 
-# Costs are in reads of one row at a random place (0.12 us at 512 dimensions); only their ratios
-# matter, and these hold within a factor of two from machine to machine.
-STREAMED_ROW = 0.55
-"""One row of a scan over all rows, for one query."""
-BATCHED_ROW = 0.1
-"""One row within a matrix product of many queries."""
+from trichord.explanation import Step
+
+Way = Literal["exact", "graph", "lists", "screen", "selector", "fresh"]
+"""exact: the scores of all allowed rows. graph (HNSW), lists (IVF): the index without a filter.
+screen: the index, its candidates held against the filter. selector: the index proposes allowed rows
+only, by FAISS's selector; they are held against the filter all the same. fresh: the graph over rows
+that came since the index was built."""
 
 
 @dataclass(frozen=True)
@@ -35,6 +36,37 @@ class Effort:
     depth: int
     breadth: int
     candidates: int
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What a search would do; that of a live index has a part for each of its tiers.
+
+    selectivity: share of the rows that are allowed. scanned: rows per query whose distance to it
+    will be computed, as estimated. effort: None for exact search. recall: the least that was
+    measured for this effort. microseconds: per query, by the costs measured on this machine.
+    """
+
+    way: Way
+    selectivity: float
+    scanned: int
+    effort: Effort | None
+    recall: float
+    microseconds: float
+    parts: tuple[Plan, ...] = ()
+
+
+Trace = list[Step] | None
+"""Where a search writes its steps; None: it does not."""
+
+
+def step(
+    plan: Plan, queries: int, began: float, *, widened: int = 0, way: Way | None = None
+) -> Step:
+    """What came of a plan that was begun at `began` (perf_counter) and is done now."""
+    breadth = 0 if plan.effort is None else plan.effort.breadth
+    spent = 1e6 * (perf_counter() - began)
+    return Step(way or plan.way, plan.scanned * queries, spent, breadth, widened)
 
 
 @dataclass(frozen=True)
@@ -69,18 +101,16 @@ class Curve:
         return cls(tuple(Effort(*(int(value) for value in row)) for row in rows))
 
 
+Curves = Mapping[float, Curve]
+"""Recall target -> the efforts that reached it."""
+
+
 def needed_depth(wanted: int, allowed: int, size: int) -> int:
     """The depth at which `wanted` allowed rows are expected with two standard deviations to spare
     if the filter picks rows independently of the query."""
     share = allowed / size
     spare = 2.0 * math.sqrt(wanted * (1.0 - share))
     return min(size, math.ceil((wanted + spare) / share))
-
-
-def exact_cost(queries: int, allowed: int, size: int) -> float:
-    """Row reads per query of exact search over the allowed rows."""
-    per_row = BATCHED_ROW + (1.0 - BATCHED_ROW) / queries
-    return min(allowed * per_row, size * min(per_row, STREAMED_ROW))
 
 
 def _between(low: int, high: int, share: float) -> int:

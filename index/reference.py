@@ -7,6 +7,8 @@ from collections.abc import Sequence
 import numpy as np
 
 from trichord.index.base import IndexInfo, Neighbours, checked_k, checked_queries, checked_vectors
+from trichord.index.plan import Plan, Trace
+from trichord.index.planner import exact_plan
 from trichord.index.rowset import Allowed, rowset_of
 from trichord.types import F32, I64
 
@@ -37,7 +39,15 @@ class ReferenceIndex:
     def pieces(self) -> Sequence[F32]:
         return (self.vectors,)
 
-    def search(self, queries: F32, k: int, *, allowed: Allowed = None) -> Neighbours:
+    def search(
+        self,
+        queries: F32,
+        k: int,
+        *,
+        allowed: Allowed = None,
+        recall: float | None = None,
+        trace: Trace = None,
+    ) -> Neighbours:
         queries, k = checked_queries(queries, self.dim), checked_k(k)
         rowset = rowset_of(allowed, self.size)
         answer = Neighbours.none(len(queries), k)
@@ -50,6 +60,12 @@ class ReferenceIndex:
             answer.rows[i, : len(ranked)] = ranked
             answer.scores[i, : len(ranked)] = scores[ranked]
         return answer
+
+    def plan(
+        self, queries: int, k: int, allowed: Allowed = None, recall: float | None = None
+    ) -> Plan:
+        rowset = rowset_of(allowed, self.size)
+        return exact_plan(queries, self.size if rowset is None else rowset.count, self.size)
 
     def scores(self, queries: F32, rows: I64) -> F32:
         queries = checked_queries(queries, self.dim)

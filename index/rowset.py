@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import numpy as np
+import numpy.typing as npt
 
 from trichord.errors import InvalidInput
 from trichord.types import I64, Bool
+
+PARTS_KEPT = 8
 
 
 class RowSet:
@@ -14,7 +17,7 @@ class RowSet:
     mask: bool (size,), not changed afterwards by the caller.
     """
 
-    __slots__ = ("_count", "_part", "_rows", "mask")
+    __slots__ = ("_bits", "_count", "_parts", "_rows", "mask")
 
     def __init__(self, mask: Bool) -> None:
         mask = np.ascontiguousarray(mask)
@@ -23,7 +26,8 @@ class RowSet:
         self.mask: Bool = mask
         self._count: int | None = None
         self._rows: I64 | None = None
-        self._part: tuple[int, int, RowSet | None, RowSet] | None = None
+        self._bits: npt.NDArray[np.uint8] | None = None
+        self._parts: dict[tuple[int, int], tuple[RowSet | None, RowSet]] = {}
 
     # The derived values are computed on first use. Two threads may both compute one: they store
     # equal values, so no lock is needed.
@@ -41,17 +45,26 @@ class RowSet:
             self._rows = np.flatnonzero(self.mask).astype(np.int64, copy=False)
         return self._rows
 
+    @property
+    def bits(self) -> npt.NDArray[np.uint8]:
+        """The mask, eight rows to a byte, the first in the lowest bit: uint8 (ceil(size / 8),)."""
+        if self._bits is None:
+            self._bits = np.packbits(self.mask, bitorder="little")
+        return self._bits
+
     def part(self, start: int, stop: int, keep: RowSet | None = None) -> RowSet:
         """Rows start to stop, renumbered from 0, and (with `keep`) only those also in `keep`.
 
-        The last answer is remembered, because a cached filter meets the same live index often.
+        The last answers are remembered, because a cached filter meets the same live index often.
         """
-        last = self._part
-        if last is not None and last[0] == start and last[1] == stop and last[2] is keep:
-            return last[3]
+        known = self._parts.get((start, stop))
+        if known is not None and known[0] is keep:
+            return known[1]
         mask = self.mask[start:stop]
         part = RowSet(mask if keep is None else mask & keep.mask)
-        self._part = (start, stop, keep, part)
+        if len(self._parts) >= PARTS_KEPT:
+            self._parts = {}
+        self._parts[start, stop] = (keep, part)
         return part
 
 

@@ -12,7 +12,7 @@ from trichord.errors import InvalidInput
 from trichord.index._faiss import faiss
 
 
-class omp_threads:  # noqa: N801  # used as a function: a generator costs three times as much a call
+class omp_threads:  # named as a function, which it is to its users; a generator costs more a call
     """Run FAISS calls of this thread on `count` OpenMP threads; None changes nothing."""
 
     __slots__ = ("_before", "_count")

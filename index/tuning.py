@@ -7,29 +7,43 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from trichord.index.ann import AnnIndex, Engine
-from trichord.index.base import IndexInfo
+from trichord.index.ann import Engine
+from trichord.index.costs import TYPICAL_EXACT, ExactCosts, Line
 from trichord.index.exact import exact_search
-from trichord.index.plan import Curve, Effort, exact_cost
+from trichord.index.plan import Curve, Effort
+from trichord.index.progress import Progress, unheard
+from trichord.index.scoring import pair_scores
 from trichord.index.threads import omp_threads
 from trichord.types import F32
 
 SAMPLE_QUERIES = 256
-DEEP_SAMPLE_QUERIES = 64
-"""From a depth of 100 on: each of these queries contributes a hundred neighbours or more."""
+DEEP, DEEP_SAMPLE_QUERIES = 100, 48
+"""From this depth on so many: each of these queries contributes a hundred neighbours or more."""
+DEEPEST = 1024
 PERTURBED_COSINE = 0.75
 """Cosine between a row and the query made from it. Closer queries flatter a graph that holds the
 row itself: at 0.95 HNSW found 0.984 where truly new rows found 0.943; at 0.7, 0.934."""
 TIE = 1e-6
 
+Recalls = Mapping[str, float]
+"""Kind of sample query -> measured recall."""
+
 
 @dataclass(frozen=True)
 class Tuned:
-    """curve: efforts that reached the target; recall: per query kind, at the first depth, for the
-    chosen effort, or for the best one tried when the curve is empty."""
+    """`curves`: target -> the efforts that reached it, without targets that none reached.
+    `recalls`: for each of these, the recall at the first depth. `recall`: that for the `target`
+    that was asked for, or, where it was not reached, that of the most thorough effort."""
 
-    curve: Curve
-    recall: Mapping[str, float]
+    target: float
+    curves: Mapping[float, Curve]
+    recalls: Mapping[float, Recalls]
+    recall: Recalls
+
+    @property
+    def curve(self) -> Curve:
+        """The efforts for the target; empty if it was not reached."""
+        return self.curves.get(self.target, Curve(()))
 
 
 def tune(
@@ -40,41 +54,63 @@ def tune(
     target: float,
     k: int,
     threads: int | None,
+    further: Sequence[float] = (),
+    costs: Line | None = None,
+    deepest: int = DEEPEST,
+    exact: ExactCosts | None = None,
+    on_progress: Progress = unheard,
 ) -> Tuned:
     """Efforts for depths k, about 3 k, 10 k ... as far as search stays cheaper than exact.
 
     samples: query kind -> float32 (n, dim). Every kind has to reach the target by itself, with one
-    standard error to spare.
+    standard error to spare. further: more targets, each with efforts of its own. costs: what one
+    query was measured to cost; None: what is usual. deepest: the largest depth. exact: what exact
+    search costs, which no effort may exceed; None: both as is usual, so that a busy moment does
+    not decide what kind of index comes out.
     """
-    index = AnnIndex(vectors, engine, Curve(()), IndexInfo(kind=engine.kind), threads=threads)
-    depths = _depths(k, len(vectors))
-    ceiling = exact_cost(1, len(vectors), len(vectors))
-    efforts: list[Effort] = []
-    recall: dict[str, float] = {}
+    targets = sorted({target, *further})
+    costs = costs or engine.typical
+
+    def price(effort: Effort) -> float:
+        return costs.at(engine.work(effort))
+
+    meter = _Meter(vectors, engine, samples, _depths(k, len(vectors), deepest))
+    ceiling = (exact or TYPICAL_EXACT).at(1, len(vectors), len(vectors))
+    bounded = engine.typical if exact is None else costs
+    chosen: dict[float, list[Effort]] = {one: [] for one in targets}
+    recalls: dict[float, Recalls] = {}
     with omp_threads(threads):
-        bars = {
-            kind: exact_search(vectors, queries, depths[-1], None).scores
-            for kind, queries in samples.items()
-        }
-        for depth in depths:
-            chosen: Effort | None = None
-            for ladder in engine.ladders(depth):
-                affordable = [effort for effort in ladder if engine.cost(effort) < ceiling]
-                if efforts:  # deeper never needs less
-                    affordable = [e for e in affordable if e.breadth >= efforts[-1].breadth]
-                found = _first_good(index, affordable, samples, bars, target)
-                if found is not None:
-                    chosen = min((chosen or found, found), key=engine.cost)
-            if depth == depths[0]:
-                last = chosen or _most_thorough(engine, depth)
-                recall = {
-                    kind: float(_recalls(index, last, queries, bars[kind]).mean())
-                    for kind, queries in samples.items()
-                }
-            if chosen is None:
-                break
-            efforts.append(chosen)
-    return Tuned(Curve(tuple(efforts)), recall)
+        meter.prepare()
+        for number, depth in enumerate(meter.depths):
+            ladders = [
+                [effort for effort in ladder if bounded.at(engine.work(effort)) < ceiling]
+                for ladder in engine.ladders(depth)
+            ]
+            for one in targets:
+                if len(chosen[one]) < number:
+                    continue  # it failed at a smaller depth
+                at_least = chosen[one][-1].breadth if chosen[one] else 0  # deeper needs no less
+                cheapest: Effort | None = None
+                for ladder in ladders:
+                    usable = [effort for effort in ladder if effort.breadth >= at_least]
+                    if cheapest is not None:
+                        bar = price(cheapest)
+                        usable = [effort for effort in usable if price(effort) < bar]
+                        if not usable or meter.surely(usable[-1]) < one:
+                            continue
+                    cheapest = _first_good(usable, meter, one) or cheapest
+                if cheapest is None:
+                    continue
+                chosen[one].append(cheapest)
+                if not number:
+                    recalls[one] = meter.means(chosen[one][0])
+            on_progress(number + 1, len(meter.depths))
+        best: Recalls = recalls.get(target, {})
+        if target not in recalls:
+            thorough = [ladder[-1] for ladder in engine.ladders(meter.depths[0])]
+            best = meter.means(max(thorough, key=lambda e: engine.typical.at(engine.work(e))))
+    curves = {one: Curve(tuple(efforts)) for one, efforts in chosen.items() if efforts}
+    return Tuned(target, curves, recalls, best)
 
 
 def perturbed_rows(vectors: F32, count: int, seed: int) -> F32:
@@ -88,51 +124,73 @@ def perturbed_rows(vectors: F32, count: int, seed: int) -> F32:
     return unit
 
 
-def _depths(k: int, size: int) -> list[int]:
-    deepest = max(k, min(1024, size // 8))
+class _Meter:
+    """Recall of efforts, each measured once."""
+
+    def __init__(
+        self, vectors: F32, engine: Engine, samples: Mapping[str, F32], depths: list[int]
+    ) -> None:
+        self._vectors, self._engine = vectors, engine
+        self._samples = samples
+        self._bars: dict[str, F32] = {}
+        self._known: dict[Effort, dict[str, F32]] = {}
+        self.depths = depths
+
+    def prepare(self) -> None:
+        """The truth for all samples: the scores of their nearest rows."""
+        for kind, queries in self._samples.items():
+            self._bars[kind] = exact_search(self._vectors, queries, self.depths[-1], None).scores
+
+    def means(self, effort: Effort) -> dict[str, float]:
+        return {kind: float(recalls.mean()) for kind, recalls in self._measured(effort).items()}
+
+    def surely(self, effort: Effort) -> float:
+        """The mean less one standard error, of the worst kind."""
+        return min(
+            float(recalls.mean() - recalls.std() / np.sqrt(len(recalls)))
+            for recalls in self._measured(effort).values()
+        )
+
+    def _measured(self, effort: Effort) -> dict[str, F32]:
+        if effort not in self._known:
+            self._known[effort] = {
+                kind: self._recalls(effort, queries, self._bars[kind])
+                for kind, queries in self._samples.items()
+            }
+        return self._known[effort]
+
+    def _recalls(self, effort: Effort, queries: F32, bars: F32) -> F32:
+        """Per query, the share of the `depth` best that are as good as the true ones.
+
+        By score, not by row, so that a tie between equal rows is no miss.
+        """
+        if effort.depth >= DEEP:
+            queries, bars = queries[:DEEP_SAMPLE_QUERIES], bars[:DEEP_SAMPLE_QUERIES]
+        scores = pair_scores(self._vectors, queries, self._engine.candidates(queries, effort))
+        bar = bars[:, effort.depth - 1 : effort.depth] - TIE
+        found = np.minimum((scores >= bar).sum(axis=1), effort.depth)
+        shares: F32 = (found / effort.depth).astype(np.float32)
+        return shares
+
+
+def _depths(k: int, size: int, deepest: int) -> list[int]:
+    most = max(k, min(deepest, size // 8))
     steps = (round(k * 10 ** (step / 2)) for step in range(12))
-    return [depth for depth in steps if depth <= deepest]
+    return [depth for depth in steps if depth <= most]
 
 
-def _first_good(
-    index: AnnIndex,
-    ladder: Sequence[Effort],
-    samples: Mapping[str, F32],
-    bars: Mapping[str, F32],
-    target: float,
-) -> Effort | None:
-    """The cheapest effort of a ladder that reaches the target, by bisection: recall rises along
-    it, up to noise, and what is returned has been measured itself."""
-    low, high, good = 0, len(ladder) - 1, None
+def _first_good(ladder: Sequence[Effort], meter: _Meter, target: float) -> Effort | None:
+    """The cheapest effort of a ladder that reaches the target: recall rises along it, up to noise,
+    and what is returned has been measured itself. Longer and longer steps up from the cheapest,
+    then bisection, so that no effort is measured that costs a multiple of what is needed."""
+    low, high, good, stride = 0, 0, None, 1
+    while high < len(ladder) and meter.surely(ladder[high]) < target:
+        low, high, stride = high + 1, high + stride, 2 * stride
+    high = min(high, len(ladder) - 1)
     while low <= high:
         middle = (low + high) // 2
-        if all(
-            _surely(_recalls(index, ladder[middle], queries, bars[kind])) >= target
-            for kind, queries in samples.items()
-        ):
+        if meter.surely(ladder[middle]) >= target:
             good, high = ladder[middle], middle - 1
         else:
             low = middle + 1
     return good
-
-
-def _recalls(index: AnnIndex, effort: Effort, queries: F32, bars: F32) -> F32:
-    """Per query, the share of the `depth` best that are as good as the true ones.
-
-    By score, not by row, so that a tie between equal rows is no miss.
-    """
-    if effort.depth >= 100:
-        queries, bars = queries[:DEEP_SAMPLE_QUERIES], bars[:DEEP_SAMPLE_QUERIES]
-    found, _ = index.attempt(queries, effort.depth, effort)
-    bar = bars[:, effort.depth - 1 : effort.depth] - TIE
-    shares: F32 = (found.scores >= bar).mean(axis=1, dtype=np.float32)
-    return shares
-
-
-def _surely(recalls: F32) -> float:
-    """The mean less one standard error."""
-    return float(recalls.mean() - recalls.std() / np.sqrt(len(recalls)))
-
-
-def _most_thorough(engine: Engine, depth: int) -> Effort:
-    return max((ladder[-1] for ladder in engine.ladders(depth)), key=engine.cost)

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import grpc
@@ -10,10 +12,20 @@ import grpc
 from trichord.errors import DeadlineExceeded, ResourceExhausted
 from trichord.server.calls import CALL
 from trichord.server.handlers import HEALTH, Behaviour, Handler, Wrapper, refusing, wrapped
-from trichord.server.pools import Pools
+from trichord.server.pools import CountingPool, Pools
 from trichord.server.settings import Settings
+from trichord.server.streams import STREAM_SEARCH
 
 RETRY_AFTER_S = 0.5
+
+
+@dataclass(frozen=True, eq=False)
+class Room:
+    """Threads, and how many calls they and those that wait for them may be together."""
+
+    pool: CountingPool
+    most: int
+    what: str
 
 
 class Admission(grpc.ServerInterceptor):  # type: ignore[misc]  # gRPC has no types
@@ -21,10 +33,13 @@ class Admission(grpc.ServerInterceptor):  # type: ignore[misc]  # gRPC has no ty
     start what nobody waits for any more."""
 
     def __init__(self, settings: Settings, pools: Pools) -> None:
-        self._pools = pools
-        self._most_answers = settings.workers + settings.queue
-        self._most_streams = settings.streams
-        self._admitted = Wrapper(self._admit)
+        self._answers = Room(pools.answers, settings.workers + settings.queue, "calls at once")
+        self._streams = Room(pools.streams, settings.streams, "open streams")
+        self._searches = Room(pools.searches, settings.search_streams, "open streams of searches")
+        self._admitted = {
+            room: Wrapper(partial(wrapped, one=_in_time, many=_in_time_stream, pool=room.pool))
+            for room in (self._answers, self._streams, self._searches)
+        }
         self._refused = Wrapper(lambda handler: refusing(handler, pools.control))
         self._unhurried = Wrapper(lambda handler: wrapped(handler, _as_is, _as_is, pools.control))
 
@@ -38,24 +53,19 @@ class Admission(grpc.ServerInterceptor):  # type: ignore[misc]  # gRPC has no ty
             # Watch answers by callbacks and takes no thread; Check must not wait behind searches.
             streams = handler.response_streaming
             return handler if streams else self._unhurried(details.method, handler)
-        if handler.request_streaming or handler.response_streaming:
-            full = self._pools.streams.unfinished >= self._most_streams
-            what, most = "open streams", self._most_streams
-        else:
-            full = self._pools.answers.unfinished >= self._most_answers
-            what, most = "calls at once", self._most_answers
-        if not full:
-            return self._admitted(details.method, handler)
+        room = self._room(details.method, handler)
+        if room.pool.unfinished < room.most:
+            return self._admitted[room](details.method, handler)
         CALL.get().refusal = ResourceExhausted(
-            f"the server is busy: it takes {most} {what}; try again in {RETRY_AFTER_S} s",
+            f"the server is busy: it takes {room.most} {room.what}; try again in {RETRY_AFTER_S} s",
             retry_after_s=RETRY_AFTER_S,
         )
         return self._refused(details.method, handler)
 
-    def _admit(self, handler: Handler) -> Handler:
-        streams = handler.request_streaming or handler.response_streaming
-        pool = self._pools.streams if streams else self._pools.answers
-        return wrapped(handler, _in_time, _in_time_stream, pool)
+    def _room(self, method: str, handler: Handler) -> Room:
+        if not (handler.request_streaming or handler.response_streaming):
+            return self._answers
+        return self._searches if method == STREAM_SEARCH else self._streams
 
 
 def _as_is(behaviour: Behaviour) -> Behaviour:

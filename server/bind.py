@@ -1,4 +1,4 @@
-"""The port: one server each, and one clear error for the second."""
+"""The port: one server each, and one clear error for the second; or several processes of one."""
 
 from __future__ import annotations
 
@@ -19,7 +19,8 @@ def bind(server: grpc.Server, settings: Settings) -> Address:
     Raises InvalidInput where another program listens, or the address is not of this machine.
     """
     address = settings.address
-    _refuse_taken(address)
+    if not settings.share_port:
+        _refuse_taken(address)
     try:
         if settings.secure:
             port = server.add_secure_port(address.target, _credentials(settings))
@@ -28,6 +29,42 @@ def bind(server: grpc.Server, settings: Settings) -> Address:
     except RuntimeError as error:
         raise InvalidInput(f"cannot listen on {address.target}: {error}", field="listen") from None
     return address if address.path else Address(address.host, port)
+
+
+class SharedPort:
+    """Keeps an address for processes that listen on it together (`Settings.share_port`), so that
+    other servers are refused it even when none of them listens; port 0 becomes a free one.
+
+    Raises InvalidInput where another program listens, for a unix socket, and on systems on which
+    processes cannot share a port.
+    """
+
+    def __init__(self, address: Address) -> None:
+        if address.path or not hasattr(socket, "SO_REUSEPORT"):
+            raise InvalidInput(
+                f"several processes cannot listen on {address.target} together: that needs an "
+                "address with a port, on a system with SO_REUSEPORT",
+                field="listen",
+            )
+        _refuse_taken(address)
+        family, kind, protocol, _, where = socket.getaddrinfo(
+            address.host, address.port, type=socket.SOCK_STREAM
+        )[0]
+        self._held = socket.socket(family, kind, protocol)  # bound and never listening
+        self._held.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
+        try:
+            self._held.bind(where)
+        except OSError:
+            # Connections of an earlier server linger. Now others are refused only once we listen.
+            self._held.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            self._held.bind(where)
+        self.address = Address(address.host, int(self._held.getsockname()[1]))
+
+    def __enter__(self) -> SharedPort:
+        return self
+
+    def __exit__(self, *raised: object) -> None:
+        self._held.close()
 
 
 def _refuse_taken(address: Address) -> None:

@@ -1,8 +1,8 @@
 """Threads, and how much may wait for them.
 
-Three pools, so that none starves another: answers (unary calls), streams (which hold their thread
-for as long as they are open), and control (health and refusals, which must come even when all
-others are busy).
+Four pools, so that none starves another: answers (unary calls), streams and searches (streams of
+them), which hold their thread for as long as they are open, and control (health and refusals, which
+must come even when all others are busy).
 """
 
 from __future__ import annotations
@@ -50,6 +50,7 @@ class CountingPool(ThreadPoolExecutor):
 class Pools:
     answers: CountingPool
     streams: CountingPool
+    searches: CountingPool
     control: CountingPool
 
     @classmethod
@@ -57,13 +58,18 @@ class Pools:
         return cls(
             CountingPool(settings.workers, "answer"),
             CountingPool(settings.streams, "stream"),
+            CountingPool(settings.search_streams, "search"),
             CountingPool(2, "control"),
         )
 
     @property
+    def _all(self) -> tuple[CountingPool, ...]:
+        return self.answers, self.streams, self.searches, self.control
+
+    @property
     def busy(self) -> bool:
-        return any(pool.unfinished for pool in (self.answers, self.streams, self.control))
+        return any(pool.unfinished for pool in self._all)
 
     def shutdown(self) -> None:
-        for pool in (self.answers, self.streams, self.control):
+        for pool in self._all:
             pool.shutdown(wait=False, cancel_futures=True)

@@ -36,6 +36,14 @@ class Counters:
             return dict(sorted(self._counts.items()))
 
 
+def _given_id(metadata: Any) -> str | None:
+    """The caller's request id; None where there is none that can be logged as it is."""
+    for key, value in metadata:
+        if key == REQUEST_ID and isinstance(value, str) and _ACCEPTED.fullmatch(value):
+            return value
+    return None
+
+
 class RequestLog(Interceptor):
     """Outermost: takes the caller's request id or makes one, returns it in the trailing metadata,
     logs and counts every call when it ends."""
@@ -48,9 +56,7 @@ class RequestLog(Interceptor):
         self, continuation: Callable[[Any], Handler | None], details: Any
     ) -> Handler | None:
         if not details.method.startswith(HEALTH):
-            given = dict(details.invocation_metadata).get(REQUEST_ID, "")
-            if not (isinstance(given, str) and _ACCEPTED.fullmatch(given)):
-                given = secrets.token_hex(8)
+            given = _given_id(details.invocation_metadata) or secrets.token_hex(8)
             CALL.set(Call(details.method, given, perf_counter()))
         return super().intercept_service(continuation, details)
 

@@ -25,9 +25,12 @@ class Settings:
     `media_root`: folder whose files may be named by uri; None: no uri is accepted.
     `max_message_bytes`: of one message in either direction.
     `workers`: calls answered at once; `queue`: calls that may wait for a worker; `streams`: open
-    streams (ingest, reflection), which have threads of their own. Beyond these calls are refused.
+    streams (ingest, reflection), which have threads of their own; `search_streams`: open streams
+    of searches, a thread each. Beyond these calls are refused.
     `ingest_records`, `ingest_bytes`: at most this much of a stream is taken into one commit.
     `grace_s`: seconds that running calls get when the server stops.
+    `share_port`: other processes listen on the same address and share its calls; for those that
+    `trichord.server.supervisor` starts.
     """
 
     listen: str = f"127.0.0.1:{DEFAULT_PORT}"
@@ -39,13 +42,15 @@ class Settings:
     workers: int = 8
     queue: int = 256
     streams: int = 8
+    search_streams: int = 64
     ingest_records: int = 256
     ingest_bytes: int = MAX_MESSAGE_BYTES
     grace_s: float = 10.0
     reflection: bool = True
+    share_port: bool = False
 
     def __post_init__(self) -> None:
-        for name in ("workers", "streams", "ingest_records", "ingest_bytes"):
+        for name in ("workers", "streams", "search_streams", "ingest_records", "ingest_bytes"):
             if getattr(self, name) < 1:
                 raise InvalidInput(f"{name} must be at least 1, not {getattr(self, name)}")
         if self.queue < 0 or not self.grace_s >= 0:

@@ -7,7 +7,8 @@ async with AsyncClient("localhost:50051") as trichord:
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterable, AsyncIterator, Sequence
+from collections.abc import AsyncIterable, AsyncIterator, Iterable, Sequence
+from contextlib import asynccontextmanager
 from os import PathLike
 from typing import Any, Self, TypeVar, Unpack
 
@@ -15,11 +16,15 @@ import grpc
 import grpc.aio
 from google.protobuf.message import Message
 
+from trichord.aio_streams import AsyncAsk, search_stream
+from trichord.answers import Answers
+from trichord.errors import InvalidInput, TrichordError
 from trichord.hits import Hits
 from trichord.migrations import AsyncClientMigrations
 from trichord.options import SearchKeywords
 from trichord.query import Askable, Vectors
 from trichord.results import Acknowledgement, Found, SpaceInfo, Stats
+from trichord.streams import AHEAD
 from trichord.types import F32, IngestReport, Role
 from trichord.v1 import ingest_pb2
 from trichord.wire import requests
@@ -27,6 +32,7 @@ from trichord.wire.channel import DEFAULT_TIMEOUT_S, MAX_MESSAGE_BYTES, Connecti
 from trichord.wire.outbox import Outbox, Recordlike, Sources, Tally, Uris, recordlike
 from trichord.wire.plans import Plan, Stubs
 from trichord.wire.requests import OnError
+from trichord.wire.streams import Questions, StreamRequest
 
 T = TypeVar("T")
 AsyncSources = Sources | AsyncIterable[Recordlike]
@@ -82,6 +88,39 @@ class AsyncClient:
     ) -> Sequence[Any]:
         plan = requests.search(asked, options, self._named(space), self._max_bytes, errors)
         return await self._run(plan)
+
+    def search_stream(
+        self,
+        requests: Iterable[StreamRequest] | AsyncIterable[StreamRequest],
+        *,
+        space: str | None = None,
+        ahead: int = AHEAD,
+        **options: Unpack[SearchKeywords],
+    ) -> AsyncIterator[tuple[str, Hits | Answers | TrichordError]]:
+        """As `Client.search_stream`; `requests` may be an asynchronous iterable. Others are
+        iterated in a thread, lists and tuples here."""
+        if ahead < 1:
+            raise InvalidInput(f"ahead must be at least 1, not {ahead}")
+        questions = Questions(options, self._named(space), self._max_bytes)
+        method = self._stubs().search.StreamSearch
+        return search_stream(method, self._connection, questions, requests, ahead)
+
+    @asynccontextmanager
+    async def searching(
+        self, *, space: str | None = None, **options: Unpack[SearchKeywords]
+    ) -> AsyncIterator[AsyncAsk]:
+        """As `Client.searching`; the questions are awaited."""
+        named = self._named(space)
+        Questions(options, named, self._max_bytes)  # wrong options are told at once
+        ask = AsyncAsk(
+            self._stubs().search.StreamSearch,
+            self._connection,
+            lambda: Questions(options, named, self._max_bytes),
+        )
+        try:
+            yield ask
+        finally:
+            await ask.close()
 
     async def similar(
         self, item_id: str, *, space: str | None = None, **options: Unpack[SearchKeywords]

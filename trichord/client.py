@@ -7,18 +7,22 @@ with Client("localhost:50051") as trichord:
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from os import PathLike
 from typing import Any, Self, TypeVar, Unpack
 
 import grpc
 from google.protobuf.message import Message
 
+from trichord.answers import Answers
+from trichord.errors import InvalidInput, TrichordError
 from trichord.hits import Hits
 from trichord.migrations import ClientMigrations
 from trichord.options import SearchKeywords
 from trichord.query import Askable, Vectors
 from trichord.results import Acknowledgement, Found, SpaceInfo, Stats
+from trichord.streams import AHEAD, Ask, search_stream
 from trichord.types import F32, IngestReport, Role
 from trichord.v1 import ingest_pb2
 from trichord.wire import requests
@@ -26,6 +30,7 @@ from trichord.wire.channel import DEFAULT_TIMEOUT_S, MAX_MESSAGE_BYTES, Connecti
 from trichord.wire.outbox import Outbox, Sources, Tally, Uris, recordlike
 from trichord.wire.plans import Plan, Stubs
 from trichord.wire.requests import OnError
+from trichord.wire.streams import Questions, StreamRequest
 
 T = TypeVar("T")
 
@@ -91,6 +96,52 @@ class Client:
         float32 (n, dim): it travels as it is."""
         plan = requests.search(asked, options, self._named(space), self._max_bytes, errors)
         return self._run(plan)
+
+    def search_stream(
+        self,
+        requests: Iterable[StreamRequest],
+        *,
+        space: str | None = None,
+        ahead: int = AHEAD,
+        **options: Unpack[SearchKeywords],
+    ) -> Iterator[tuple[str, Hits | Answers | TrichordError]]:
+        """Searches over one open stream: (id, answer) for each request, in order, at half the cost
+        of a call each or less. A request is a question, or (id, question), or (id, question,
+        options) where options differ; a question is what `search` takes, or a matrix of vectors,
+        which is answered by `Answers`.
+
+        A request that fails has its error in its place and does not end the stream. At most
+        `ahead` requests are sent before their answers are taken, and `requests` is iterated in
+        another thread. `timeout` holds for each answer. Raises what ends the stream:
+        Unauthenticated, ResourceExhausted (no room for another stream), Unavailable,
+        DeadlineExceeded; what has no answer by then may be asked again.
+        """
+        if ahead < 1:
+            raise InvalidInput(f"ahead must be at least 1, not {ahead}")
+        questions = Questions(options, self._named(space), self._max_bytes)
+        method = self._stubs.search.StreamSearch
+        return search_stream(method, self._connection, questions, requests, ahead)
+
+    @contextmanager
+    def searching(
+        self, *, space: str | None = None, **options: Unpack[SearchKeywords]
+    ) -> Iterator[Ask]:
+        """For one question after the other over one open stream, each when the last is answered:
+
+        with client.searching(modality="audio", limit=5) as ask:
+            hits = ask("rain on a window")
+        """
+        named = self._named(space)
+        Questions(options, named, self._max_bytes)  # wrong options are told at once
+        ask = Ask(
+            self._stubs.search.StreamSearch,
+            self._connection,
+            lambda: Questions(options, named, self._max_bytes),
+        )
+        try:
+            yield ask
+        finally:
+            ask.close()
 
     def similar(
         self, item_id: str, *, space: str | None = None, **options: Unpack[SearchKeywords]

@@ -14,7 +14,7 @@
     ├── Unavailable                  the server cannot be reached, or is draining
     ├── DeadlineExceeded             the answer did not come in time
     ├── StoreError                   the state of the store forbids the operation
-    │   ├── StoreLocked              another writer holds the lease
+    │   ├── StoreLocked              another writer holds the lease; may carry `retry_after_s`
     │   ├── StoreTooNew              written by a newer version of Trichord
     │   ├── StoreDamaged             a checksum or an invariant does not hold
     │   ├── StorageFull              the disk is full; what was committed before is intact
@@ -101,6 +101,7 @@ class StoreError(TrichordError):
 
 class StoreLocked(StoreError):
     reason = "STORE_LOCKED"
+    retry_after_s: float | None = None
 
 
 class StoreTooNew(StoreError):

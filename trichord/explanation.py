@@ -13,17 +13,19 @@ LISTED_VALUES = 100
 
 @dataclass(frozen=True)
 class Step:
-    """One way that was taken through an index.
+    """One way that was taken through an index, for all queries of a call together.
 
-    `way`: "exact" over the allowed rows, "graph" or "lists" without a filter, "selector" within the
-    index, "screen" of its candidates, "fresh". `scanned`: rows whose distance was computed, as
-    estimated by the index. `effort`: efSearch or nprobe, 0 where there is none.
+    `way`: "exact" over the allowed rows, "graph" (HNSW) or "lists" (IVF) without a filter,
+    "selector" within the index, "screen" of its candidates, "fresh" over rows that came since it
+    was built. `scanned`: rows whose distance was computed, as estimated. `effort`: efSearch or
+    nprobe, 0 where there is none. `widened`: how often the depth had grown before this step.
     """
 
     way: str
     scanned: int
     microseconds: float
     effort: int = 0
+    widened: int = 0
 
 
 @dataclass(frozen=True)

@@ -368,6 +368,21 @@ class SearchOptions:
             facts[name] = sorted(facts[name])  # a set has another order in every process
         return repr(facts)
 
+    @cached_property
+    def quick(self) -> bool:
+        """Whether nothing is asked but the nearest of one modality."""
+        return len(self.modality) == 1 and not (
+            self.exact
+            or self.page_token
+            or self.explain
+            or self.facets
+            or self.exclude_items
+            or self.exclude_entities
+            or self.fuse == "significance"
+            or self.has_thresholds
+            or self.reorders
+        )
+
     @property
     def has_thresholds(self) -> bool:
         return self.min_significance is not None or self.min_probability is not None

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 import grpc
 
@@ -11,10 +11,12 @@ from trichord.catalog import Catalog
 from trichord.errors import InvalidInput, PageTokenError, TrichordError
 from trichord.query import Query, SearchOptions, Vectors
 from trichord.server.calls import principal
+from trichord.server.errors import answered
 from trichord.server.inputs import Inputs, alone, checked_count
 from trichord.v1 import search_pb2, search_pb2_grpc
 from trichord.wire.hits import to_response
 from trichord.wire.options import read_options
+from trichord.wire.streams import to_streamed
 from trichord.wire.vectors import from_vector
 
 
@@ -27,6 +29,16 @@ class SearchService(search_pb2_grpc.SearchServiceServicer):
         self, request: search_pb2.SearchRequest, context: grpc.ServicerContext
     ) -> search_pb2.SearchResponse:
         return self._response(request)
+
+    def StreamSearch(
+        self,
+        request_iterator: Iterator[search_pb2.StreamSearchRequest],
+        context: grpc.ServicerContext,
+    ) -> Iterator[search_pb2.StreamSearchResponse]:
+        context.send_initial_metadata(())  # so that a caller knows that it was let in
+        for asked in request_iterator:
+            found = answered(self._response, asked.request)
+            yield to_streamed(asked.request_id, found)
 
     def _response(self, request: search_pb2.SearchRequest) -> search_pb2.SearchResponse:
         options = read_options(request)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import logging
 import subprocess
 import sys
@@ -20,6 +21,8 @@ from trichord.catalog import Catalog
 from trichord.catalog.ingestion import Ingestion
 from trichord.catalog.keeping import Keeper
 from trichord.errors import StoreError, StoreLocked
+from trichord.index import persist
+from trichord.index.matrix_file import MatrixFile
 from trichord.query import Record
 from trichord.results import Outcome
 from trichord.types import Modality
@@ -234,7 +237,7 @@ def test_trouble_is_told_once(
         calls["refresh"] += 1
         raise StoreError("the disk is away")
 
-    def build() -> None:
+    def build(**_: Any) -> None:
         calls["build"] += 1
         raise ZeroDivisionError("unforeseen")
 
@@ -250,16 +253,17 @@ def test_trouble_is_told_once(
     ]
 
 
+@pytest.mark.parametrize("place", ["vectors", "manifest"])
 def test_a_full_disk_is_no_reason_to_build_again(
-    catalog: Catalog, monkeypatch: pytest.MonkeyPatch
+    catalog: Catalog, monkeypatch: pytest.MonkeyPatch, place: str
 ) -> None:
-    from trichord.catalog import legs
-    from trichord.errors import StorageFull
-
     def full(*_: Any, **__: Any) -> None:
-        raise StorageFull("no space")
+        raise OSError(errno.ENOSPC, "no space")
 
-    monkeypatch.setattr(legs, "save", full)
+    if place == "vectors":  # before there is anything to build from
+        monkeypatch.setattr(MatrixFile, "append", full)
+    else:
+        monkeypatch.setattr(persist, "text_of", full)
     add(catalog, [picture("p"), picture("q")])
     assert len(catalog.build_indexes()) == 1
     assert catalog.build_indexes() == []

@@ -32,7 +32,8 @@ from tests.catalog.neighbouring import OPTIONS, agrees, expected, files, moments
 from tests.catalog.reference import Segment, segments_of
 from tests.fakes import HashSpace
 from trichord.catalog import Catalog, neighbour_files
-from trichord.catalog.legs import Leg, Rows
+from trichord.catalog.leg_rows import Rows
+from trichord.catalog.legs import Leg
 from trichord.catalog.neighbour_lists import Askers, Ranks, Side, Target, lists
 from trichord.errors import (
     FilterError,

@@ -116,7 +116,7 @@ def test_similar_get_delete_stats(run: Run, filled: np.ndarray) -> None:
     assert "3 deleted items" in run("compact", "--retain-hours", "0").out
     assert run("verify").code == 0
     assert json.loads(run("stats", "--json").out)["items"] == stats["items"]
-    assert run("index").out.count(": exact,") == 2
+    assert run("index", "build").out.count(": exact,") == 2
     assert run("stats").code == 0
 
 

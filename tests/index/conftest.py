@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.index.gpu_makers import GPU_MAKERS, STAND_IN_MAKERS
 from trichord.index.ann import AnnIndex
 from trichord.index.base import VectorIndex
 from trichord.index.build import build
@@ -16,6 +17,7 @@ from trichord.index.live import LiveIndex
 from trichord.index.persist import load, save
 from trichord.index.reference import ReferenceIndex
 from trichord.index.synthetic import Synthetic
+from trichord.index.tail import Tiers
 from trichord.types import F32, I64
 
 ROWS, DIM, TWINS = 6000, 32, 40
@@ -59,7 +61,7 @@ def _exact(world: World, _: Path) -> VectorIndex:
 
 def _ann(kind: str) -> Maker:
     def make(world: World, _: Path) -> VectorIndex:
-        index = build(world.rows, kind=kind, queries=world.tuning, threads=1)  # type: ignore[arg-type]
+        index = build(world.rows, kind=kind, queries=world.tuning, threads=1, fitted=False)  # type: ignore[arg-type]
         assert isinstance(index, AnnIndex), index.info.reason
         return index
 
@@ -78,8 +80,24 @@ def _live(kind: str) -> Maker:
     """The same rows in the same order, as a base and two fresh batches."""
 
     def make(world: World, _: Path) -> VectorIndex:
-        base = build(world.rows[:5000], kind=kind, queries=world.tuning, threads=1)  # type: ignore[arg-type]
+        base = build(world.rows[:5000], kind=kind, queries=world.tuning, threads=1, fitted=False)  # type: ignore[arg-type]
         return LiveIndex(base).with_changes(world.rows[5000:5010]).with_changes(world.rows[5010:])
+
+    return make
+
+
+def _tiers(kind: str) -> Maker:
+    """The same rows, half of them fresh: most in the graph that follows, some behind it."""
+
+    def make(world: World, _: Path) -> VectorIndex:
+        base = build(world.rows[:3000], kind=kind, queries=world.tuning, threads=1, fitted=False)  # type: ignore[arg-type]
+        live = LiveIndex(base, tiers=Tiers(exact_rows=300, rest=200, step=700))
+        for start in range(3000, 5800, 400):
+            live = live.with_changes(world.rows[start : start + 400])
+        assert live.settled(120)
+        live = live.with_changes(world.rows[live.size :])
+        assert live._grown() is not None
+        return live
 
     return make
 
@@ -94,10 +112,19 @@ MAKERS: dict[str, Maker] = {
     "ivf": _ann("ivf"),
     "ivf loaded": _loaded(_ann("ivf")),
     "ivf live": _live("ivf"),
+    "hnsw tiers": _tiers("hnsw"),
+    "ivf tiers": _tiers("ivf"),
 }
 
 
-@pytest.fixture(scope="session", params=list(MAKERS))
+MAKERS |= STAND_IN_MAKERS | GPU_MAKERS
+
+
+def _marked(name: str) -> object:
+    return pytest.param(name, marks=pytest.mark.gpu) if name in GPU_MAKERS else name
+
+
+@pytest.fixture(scope="session", params=[_marked(name) for name in MAKERS])
 def index(
     request: pytest.FixtureRequest, world: World, tmp_path_factory: pytest.TempPathFactory
 ) -> VectorIndex:
@@ -107,6 +134,6 @@ def index(
 
 @pytest.fixture(scope="session", params=["hnsw", "ivf"])
 def ann(request: pytest.FixtureRequest, world: World) -> AnnIndex:
-    index = build(world.rows, kind=request.param, queries=world.tuning, threads=1)
+    index = build(world.rows, kind=request.param, queries=world.tuning, threads=1, fitted=False)
     assert isinstance(index, AnnIndex), index.info.reason
     return index

@@ -15,8 +15,9 @@ from trichord.errors import InvalidInput, VectorError
 from trichord.index.ann import AnnIndex
 from trichord.index.base import IndexInfo
 from trichord.index.build import build
+from trichord.index.costs import TYPICAL_EXACT, Line
 from trichord.index.exact import ExactIndex
-from trichord.index.plan import Curve, Effort, exact_cost, needed_depth
+from trichord.index.plan import Curve, Effort, Way, needed_depth
 from trichord.index.rowset import RowSet
 from trichord.index.synthetic import Synthetic, clustered
 from trichord.index.tuning import perturbed_rows
@@ -26,19 +27,21 @@ from trichord.types import F32, I64
 def test_auto_is_exact_while_small_and_measured_beyond(world) -> None:
     small = build(world.rows)
     assert isinstance(small, ExactIndex) and "fewer than 20000" in small.info.reason
-    large = build(world.rows, exact_below=5000, queries=world.tuning, threads=1)
+    large = build(world.rows, exact_below=5000, queries=world.tuning, threads=1, fitted=False)
     assert isinstance(large, AnnIndex) and large.info.kind == "hnsw"
     assert large.info.requested == "auto"
-    assert set(large.info.recall) == {"own", "given"}
+    assert set(large.info.recall) == {"own", "given", "newest"}
     assert min(large.info.recall.values()) >= large.info.recall_target == 0.95
-    lists = build(world.rows, exact_below=5000, ivf_from=6000, threads=1)
+    lists = build(world.rows, exact_below=5000, ivf_from=6000, threads=1, fitted=False)
     assert lists.info.kind == "ivf" and set(lists.info.recall) == {"own"}
 
 
 @pytest.mark.parametrize(("kind", "target"), [("hnsw", 0.8), ("hnsw", 0.99), ("ivf", 0.9)])
 def test_recorded_recall_is_what_new_queries_find(world, kind: str, target: float) -> None:
     source = Synthetic(32, seed=7, modalities=2, clusters=150, intrinsic=12)
-    index = build(world.rows, kind=kind, recall_target=target, queries=world.tuning, threads=1)  # type: ignore[arg-type]
+    index = build(
+        world.rows, kind=kind, recall_target=target, queries=world.tuning, threads=1, fitted=False
+    )  # type: ignore[arg-type]
     assert isinstance(index, AnnIndex), index.info.reason
     assert min(index.info.recall.values()) >= target
     for modality in (0, 1):
@@ -52,7 +55,7 @@ def test_recorded_recall_is_what_new_queries_find(world, kind: str, target: floa
 def test_a_higher_target_takes_more_effort(world) -> None:
     efforts = []
     for target in (0.7, 0.9, 0.99):
-        index = build(world.rows, kind="hnsw", recall_target=target, threads=1)
+        index = build(world.rows, kind="hnsw", recall_target=target, threads=1, fitted=False)
         assert isinstance(index, AnnIndex)
         efforts.append(index.curve.efforts[0].breadth)
         depths = [effort.depth for effort in index.curve.efforts]
@@ -65,7 +68,7 @@ def test_exact_when_the_target_cannot_be_met() -> None:
     """31 dimensions can be cut into one or 31 pieces only, and unclustered rows compress badly."""
     rows = np.random.default_rng(0).standard_normal((4000, 31))
     rows = (rows / np.linalg.norm(rows, axis=1, keepdims=True)).astype(np.float32)
-    index = build(rows, kind="ivf", recall_target=0.999, threads=1)
+    index = build(rows, kind="ivf", recall_target=0.999, threads=1, fitted=False)
     assert isinstance(index, ExactIndex)
     assert index.info.kind == "exact" and index.info.requested == "ivf"
     assert "did not reach recall 0.999" in index.info.reason
@@ -86,7 +89,11 @@ class Scripted:
     """An engine that proposes what it is told to."""
 
     kind = "scripted"
+    plain: Way = "graph"
     parameters: dict[str, object] = {}
+    typical = Line(0.1, (0.0001,))
+    selects = False
+    bytes = 0
 
     def __init__(self, rows: I64, size: int) -> None:
         self._rows, self._size = rows, size
@@ -98,8 +105,17 @@ class Scripted:
         proposed[:, : len(self._rows)] = self._rows[: effort.candidates]
         return proposed
 
-    def cost(self, effort: Effort) -> float:
-        return 1.0 + effort.depth / 1000
+    def selected(self, queries: F32, effort: Effort, rowset: RowSet) -> I64:
+        raise NotImplementedError
+
+    def work(self, effort: Effort) -> tuple[float, ...]:
+        return (float(effort.depth),)
+
+    def scanned(self, effort: Effort) -> int:
+        return effort.candidates
+
+    def probes(self) -> list[Effort]:
+        raise NotImplementedError
 
     def ladders(self, depth: int) -> list[list[Effort]]:
         return [[Effort(depth, depth, depth)]]
@@ -177,7 +193,9 @@ def test_depth_and_cost_behave(size: int, data: st.DataObject) -> None:
     assert depth >= wanted * size / allowed or depth == size
     if allowed == size:
         assert depth == wanted
-    assert 0 < exact_cost(64, allowed, size) <= exact_cost(1, allowed, size) <= allowed
+    costs = [TYPICAL_EXACT.at(queries, allowed, size) for queries in (64, 7, 1)]
+    assert 0 < costs[0] <= costs[1] <= costs[2]
+    assert costs[2] <= TYPICAL_EXACT.at(1, min(size, allowed + 1), size)
 
 
 @settings(deadline=None, max_examples=60)
@@ -192,6 +210,8 @@ def test_row_sets(data: st.DataObject, size: int) -> None:
     keep = RowSet(np.array(data.draw(flags), dtype=bool)[start:stop])
     for _ in range(2):
         assert np.array_equal(rows.part(start, stop).mask, mask[start:stop])
+        assert np.array_equal(rows.part(0, start).mask, mask[:start])
+        assert np.array_equal(np.unpackbits(rows.bits, count=size, bitorder="little"), mask)
         assert np.array_equal(rows.part(start, stop, keep).mask, mask[start:stop] & keep.mask)
     with pytest.raises(InvalidInput):
         RowSet(mask.astype(np.int8))

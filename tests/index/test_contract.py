@@ -94,6 +94,20 @@ def test_agrees_with_brute_force(index: VectorIndex, world, name: str, k: int) -
                 same_rows(found, truth)  # so few rows are searched exactly
 
 
+@pytest.mark.parametrize("name", ["everything", "half", "a twentieth"])
+@pytest.mark.parametrize("recall", [0.9, 0.99, 1.0])
+def test_the_recall_that_is_asked_for(index: VectorIndex, world, name: str, recall: float) -> None:
+    allowed = masks(index.size)[name]
+    for kind in ("own", "cross"):
+        queries, truth = getattr(world, kind), truth_of(world, kind, name, 10)
+        found = index.search(queries, 10, allowed=allowed, recall=recall)
+        reached = check(found, truth, world, queries, allowed)
+        # 64 queries tell recall within 0.01 or so.
+        assert reached >= (recall - 0.015 if recall < 1 else 1.0)
+        plan = index.plan(len(queries), 10, allowed, recall)
+        assert plan.recall >= recall and plan.microseconds > 0
+
+
 @pytest.mark.parametrize("name", ["everything", "half", "a twentieth", "one row"])
 def test_a_query_does_not_depend_on_its_batch(index: VectorIndex, world, name: str) -> None:
     """Bit for bit, so that pages and batches agree."""

@@ -12,7 +12,8 @@ import pytest
 
 from trichord.index import failpoints
 from trichord.index.exact import ExactIndex
-from trichord.index.persist import exists, load, save
+from trichord.index.manifest import exists
+from trichord.index.persist import load, save
 
 WRITER = """
 import os, signal, sys

@@ -13,12 +13,13 @@ import pytest
 import xxhash
 
 from trichord.errors import InvalidInput, StorageFull, StoreDamaged
-from trichord.index import persist
+from trichord.index import manifest, persist
 from trichord.index.ann import AnnIndex
 from trichord.index.build import build
 from trichord.index.checksums import CHUNK, file_checksum
 from trichord.index.exact import ExactIndex
-from trichord.index.persist import exists, load, save
+from trichord.index.manifest import exists
+from trichord.index.persist import load, save
 
 META = {"snapshot": 41, "frame": "anchor/32", "encoder": "ab" * 32, "notes": ["a", None, 1.5]}
 
@@ -110,7 +111,7 @@ def rewrite_manifest(folder: Path, **changes: object) -> None:
     facts = json.loads(path.read_text())
     del facts["checksum"]
     facts |= changes
-    facts["checksum"] = persist._digest(facts)
+    facts["checksum"] = manifest._digest(facts)
     path.write_text(json.dumps(facts))
 
 
@@ -122,7 +123,7 @@ def test_another_version_of_faiss_or_of_the_format(saved) -> None:
             load(folder)
     else:
         load(folder)  # nothing in it is FAISS's
-    rewrite_manifest(folder, format=2)
+    rewrite_manifest(folder, format=3)
     with pytest.raises(StoreDamaged, match="format"):
         load(folder)
 
@@ -166,7 +167,7 @@ def test_a_full_disk_leaves_the_old_index(
     def full(*_: object, **__: object) -> None:
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
-    monkeypatch.setattr(persist.np, "save", full)
+    monkeypatch.setattr(persist.MatrixFile, "append", full)
     with pytest.raises(StorageFull):
         save(folder, index=ExactIndex(rows), vectors=rows, meta={"snapshot": 2})
     monkeypatch.undo()

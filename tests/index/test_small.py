@@ -132,3 +132,19 @@ def test_exact_on_any_shape(size: int, queries: int, k: int, share: float, seed:
     for i, j in place:
         gap = truth.scores[i, j] - rows[found.rows[i, j]] @ unit(queries, 6, seed + 1)[i]
         assert abs(gap) <= 3e-7
+
+
+@pytest.mark.parametrize("dim", [1, 2, 3, 4, 8, 12, 16])
+def test_one_query_is_scored_as_in_a_batch_in_every_dimension(dim: int) -> None:
+    """FAISS has kernels of its own for consecutive rows of some dimensions."""
+    generator = np.random.default_rng(dim)
+    rows, queries = (
+        (wide / np.linalg.norm(wide, axis=1, keepdims=True)).astype(np.float32)
+        for wide in (generator.standard_normal((300, dim)), generator.standard_normal((64, dim)))
+    )
+    index = ExactIndex(rows)
+    together = index.search(queries, 10)
+    for i in range(len(queries)):
+        alone = index.search(queries[i : i + 1], 10)
+        assert np.array_equal(alone.scores[0], together.scores[i])
+        assert np.array_equal(alone.rows[0], together.rows[i])

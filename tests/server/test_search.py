@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import grpc
@@ -11,9 +12,21 @@ from tests.server.serving import SPACE, reason_of
 from tests.wire.test_hits import assert_equal
 from trichord.catalog import Catalog
 from trichord.hits import Hits
-from trichord.query import Askable, Audio, EntityRef, Image, ItemRef, SegmentRef, Text, as_query
+from trichord.options import options_of
+from trichord.query import (
+    Askable,
+    Audio,
+    Boost,
+    EntityRef,
+    Image,
+    ItemRef,
+    SegmentRef,
+    Text,
+    as_query,
+)
 from trichord.v1 import query_pb2, search_pb2, types_pb2
 from trichord.wire.hits import from_response
+from trichord.wire.options import write_options
 from trichord.wire.plans import Stubs
 from trichord.wire.queries import to_query
 from trichord.wire.vectors import to_vector
@@ -264,3 +277,55 @@ def test_a_message_over_the_limit_is_refused(stubs: Stubs) -> None:
         stubs.search.Search(ask)
     assert raised.value.code() is grpc.StatusCode.RESOURCE_EXHAUSTED
     assert "larger than max" in raised.value.details()
+
+
+def test_vectors_as_a_matrix_are_answered_as_single_ones(catalog: Catalog, stubs: Stubs) -> None:
+    matrix = np.stack([direction(word, SPACE.dim) for word in ("red", "green", "high", "barn")])
+    response = stubs.search.Search(
+        search_pb2.SearchRequest(vectors=to_vector(matrix), attributes=["*"], page_size=4)
+    )
+    got = from_response(response)
+    assert len(got) == len(matrix)
+    for answer, row in zip(got, matrix, strict=True):
+        assert isinstance(answer, Hits)
+        assert_equal(
+            answer, replace(catalog.search(row, attributes="*", limit=4), next_page_token="")
+        )
+
+
+def test_vectors_and_queries_do_not_go_together(stubs: Stubs) -> None:
+    matrix = np.eye(SPACE.dim, dtype=np.float32)[:2]
+    for fields, wanted in (
+        ({"queries": [to_query(as_query("red"))], "vectors": to_vector(matrix)}, "not by both"),
+        ({"vectors": to_vector(matrix[:, :-1])}, "31 values"),
+        ({"vectors": to_vector(0 * matrix)}, "no direction"),
+        ({"vectors": to_vector(matrix), "page_token": "x"}, "exactly one query"),
+    ):
+        with pytest.raises(grpc.RpcError) as raised:
+            stubs.search.Search(search_pb2.SearchRequest(**fields))
+        assert raised.value.code() is grpc.StatusCode.INVALID_ARGUMENT
+        assert wanted in raised.value.details()
+
+
+def test_exclusions_boosts_facets_over_grpc(catalog: Catalog, stubs: Stubs) -> None:
+    plain = catalog.search("red", limit=20)
+    out = list(plain.item_ids[:2])
+    options: dict[str, object] = {
+        "limit": 6,
+        "exclude_items": out,
+        "boosts": Boost(0.5, where="modality = 'text'"),
+        "diversity": 0.2,
+        "facets": "modality",
+    }
+    expected = catalog.search("red", **options)
+    sent = request("red")
+    write_options(options_of(options), sent)
+    got = only(stubs.search.Search(sent))
+    # The token is bound to the question as it was written, here a text, there a tree.
+    assert got.next_page_token
+    assert_equal(replace(got, next_page_token=""), replace(expected, next_page_token=""))
+    assert not set(out) & set(got.item_ids)
+    assert [(f.name, dict(f.values)) for f in got.facets] == [
+        (f.name, dict(f.values)) for f in expected.facets
+    ]
+    assert sum(dict(got.facets[0].values).values()) == len(plain.item_ids) - 2

@@ -1,4 +1,4 @@
-"""stats, verify, compact, index."""
+"""stats, verify, compact."""
 
 from __future__ import annotations
 
@@ -88,24 +88,3 @@ def compact(store: str, retain_hours: float) -> None:
         f"{report.files_before} files are {report.files_after} now, "
         f"{report.bytes_freed / 1e6:.1f} MB freed"
     )
-
-
-@click.command()
-@store_option
-@click.option("--recall", default=0.95, show_default=True, help="Recall@10 to reach.")
-@click.option(
-    "--kind",
-    type=click.Choice(["auto", "exact", "hnsw", "ivf"]),
-    default="auto",
-    show_default=True,
-)
-def index(store: str, recall: float, kind: str) -> None:
-    """Build the indexes anew. They are a cache: searching works without, only slower."""
-    with catalog(store) as opened:
-        for leg in opened.build_indexes(everything=True, recall_target=recall, kind=kind):
-            info = leg.index.info
-            measured = ", ".join(f"{what} {value:.3f}" for what, value in info.recall.items())
-            click.echo(
-                f"{leg.space}/{leg.modality}: {info.kind}, {leg.index.live} rows, recall@{info.k} "
-                f"{measured}, {info.build_seconds:.1f} s ({info.reason})"
-            )

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from trichord.commands.common import space_option, store_option
-from trichord.commands.machine import default_spaces
+from trichord.commands.machine import default_spaces, runtime, spaces
 from trichord.errors import InvalidInput, MissingExtra
+
+if TYPE_CHECKING:
+    from trichord.embedders.spaces import JointSpace
 
 
 @click.command()
@@ -45,6 +49,14 @@ from trichord.errors import InvalidInput, MissingExtra
 )
 @click.option("--workers", default=8, show_default=True, help="Calls answered at once.")
 @click.option("--queue", default=256, show_default=True, help="Calls that may wait.")
+@click.option("--search-streams", default=64, show_default=True, help="Open streams of searches.")
+@click.option(
+    "--processes",
+    default=1,
+    show_default=True,
+    envvar="TRICHORD_PROCESSES",
+    help="Server processes that share the port; what else is said holds for each.",
+)
 @click.option("--max-message-mb", default=32, show_default=True)
 @click.option("--no-reflection", is_flag=True, help="Do not describe the services to clients.")
 def serve(
@@ -58,13 +70,19 @@ def serve(
     media_root: Path | None,
     workers: int,
     queue: int,
+    search_streams: int,
+    processes: int,
     max_message_mb: int,
     no_reflection: bool,
 ) -> None:
     """Serve the store over gRPC until SIGTERM or Ctrl-C; running calls are finished first."""
     try:
-        from trichord.server.app import serve as run
         from trichord.server.settings import Settings
+
+        if processes == 1:
+            from trichord.server.app import serve as run
+        else:
+            from trichord.server.supervisor import supervise
     except ModuleNotFoundError as error:
         raise MissingExtra(error.name or "lancedb", "cpu") from None
     tokens = _tokens(tokens_file) if tokens_file is not None else {}
@@ -78,10 +96,38 @@ def serve(
         media_root=media_root,
         workers=workers,
         queue=queue,
+        search_streams=search_streams,
         max_message_bytes=max_message_mb * 1024 * 1024,
         reflection=not no_reflection,
     )
-    run(store, settings, space=space, spaces=default_spaces())
+    if processes == 1:
+        run(store, settings, space=space, spaces=default_spaces())
+    else:
+        supervise(store, settings, processes=processes, space=space, spaces=SpacesOfMachine.given())
+
+
+@dataclass(frozen=True)
+class SpacesOfMachine:
+    """Opens the spaces of this machine by name, in whatever process it is called."""
+
+    home: Path | None
+    device: str
+    precision: str
+    offline: bool
+
+    @classmethod
+    def given(cls) -> SpacesOfMachine:
+        """By the options given to `trichord` itself, before the command."""
+        given = click.get_current_context().find_root().params
+        return cls(
+            given.get("home"),
+            given.get("device") or "auto",
+            given.get("precision") or "fp32",
+            bool(given.get("offline")),
+        )
+
+    def __call__(self, name: str) -> JointSpace:
+        return spaces(self.home, runtime(self.device, self.precision, self.offline))(name)
 
 
 def _tokens(path: Path) -> dict[str, str]:

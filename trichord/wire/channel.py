@@ -105,6 +105,9 @@ class Connection:
             ("grpc.service_config", SERVICE_CONFIG),
             ("grpc.keepalive_time_ms", 30_000),
             ("grpc.keepalive_timeout_ms", 10_000),
+            # A connection of its own: else gRPC gives all channels of a process the same one, and
+            # with it the same one of several server processes.
+            ("grpc.use_local_subchannel_pool", 1),
         ]
         if self.parsed.local:
             options.append(("grpc.enable_http_proxy", 0))

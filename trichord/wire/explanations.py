@@ -36,6 +36,7 @@ def write_explanation(explanation: Explanation, message: search_pb2.Explanation)
                 rows_scanned=step.scanned,
                 microseconds=step.microseconds,
                 effort=step.effort,
+                widened=step.widened,
             )
     for name, spent in explanation.stages.items():
         message.stages.add(name=name, microseconds=spent)
@@ -50,7 +51,7 @@ def from_explanation(message: search_pb2.Explanation) -> Explanation:
             leg.fresh_rows,
             leg.allowed_rows,
             tuple(
-                Step(step.way, step.rows_scanned, step.microseconds, step.effort)
+                Step(step.way, step.rows_scanned, step.microseconds, step.effort, step.widened)
                 for step in leg.steps
             ),
         )

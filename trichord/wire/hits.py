@@ -64,50 +64,71 @@ def to_response(
 
 
 def _write_columns(hits: Hits, columns: search_pb2.Hits) -> None:
-    segments = columns.segments
-    items, entities = list(hits.item_ids), list(hits.entity_ids)
+    items, entities, modalities = hits.item_ids, hits.entity_ids, hits.modalities
     columns.item_ids.extend(items)
     if entities != items:
         columns.entity_ids.extend(entities)
-    columns.modalities.extend([MODALITY_NUMBERS[name] for name in hits.modalities])
+    if len(items):
+        same = list(modalities).count(modalities[0]) == len(items)
+        told = modalities[:1] if same else modalities
+        columns.modalities.extend([MODALITY_NUMBERS[name] for name in told])
     columns.scores.extend(hits.scores.tolist())
-    offsets = hits.segment_offsets
-    segments.counts.extend((offsets[1:] - offsets[:-1]).tolist())
-    segments.ordinals.extend(hits.segment_ordinals.tolist())
-    segments.scores.extend(hits.segment_scores.tolist())
     if not np.isnan(hits.significances).all():
         columns.significances.extend(hits.significances.tolist())
     if hits.probabilities is not None:
         columns.probabilities.extend(hits.probabilities.tolist())
-    for name in _SPANS:
-        spans = getattr(hits, name)
-        if len(spans) and spans.max() != ABSENT:
-            getattr(segments, name).extend(spans.tolist())
+    spans = [(name, getattr(hits, name)) for name in _SPANS]
+    spans = [(name, of) for name, of in spans if len(of) and of.max() != ABSENT]
+    if spans or not _one_segment_each(hits):
+        segments, offsets = columns.segments, hits.segment_offsets
+        segments.counts.extend((offsets[1:] - offsets[:-1]).tolist())
+        segments.ordinals.extend(hits.segment_ordinals.tolist())
+        segments.scores.extend(hits.segment_scores.tolist())
+        for name, of in spans:
+            getattr(segments, name).extend(of.tolist())
     for name, values in hits.attributes.items():
         columns.attributes.append(to_column(name, values))
+
+
+def _one_segment_each(hits: Hits) -> bool:
+    """Each hit shows the first segment of its item, and its score."""
+    return (
+        len(hits.segment_ordinals) == len(hits.item_ids)
+        and not hits.segment_ordinals.any()
+        and np.array_equal(hits.segment_scores, hits.scores)
+    )
 
 
 def from_response(response: search_pb2.SearchResponse) -> Answers:
     """One answer or error per query, in order."""
     columns, basis = response.hits, response.basis
     items = list(columns.item_ids)
-    segments = columns.segments
-    offsets: I64 = np.array([0, *accumulate(segments.counts)], np.int64)
-    ordinals = _integers(segments.ordinals)
-    start_ms, end_ms, start_char, end_char = [
-        _span(getattr(segments, name), len(ordinals)) for name in _SPANS
-    ]
+    scores = _floats(columns.scores)
+    if columns.HasField("segments"):
+        segments = columns.segments
+        offsets: I64 = np.array([0, *accumulate(segments.counts)], np.int64)
+        ordinals, segment_scores = _integers(segments.ordinals), _floats(segments.scores)
+        start_ms, end_ms, start_char, end_char = [
+            _span(getattr(segments, name), len(ordinals)) for name in _SPANS
+        ]
+    else:
+        offsets, segment_scores = np.arange(len(items) + 1), scores
+        ordinals = np.zeros(len(items), np.int64)
+        start_ms = end_ms = start_char = end_char = np.full(len(items), ABSENT, np.int64)
+    modalities = [MODALITIES[number] for number in columns.modalities]
+    if len(modalities) == 1:
+        modalities *= len(items)
     flat = Hits(
         items,
         list(columns.entity_ids) or items,
-        [MODALITIES[number] for number in columns.modalities],  # type: ignore[misc]
-        _floats(columns.scores),
+        modalities,  # type: ignore[arg-type]  # a server sends no unspecified one
+        scores,
         _floats(columns.significances)
         if len(columns.significances)
         else np.full(len(items), np.nan, np.float32),
         offsets,
         ordinals,
-        _floats(segments.scores),
+        segment_scores,
         start_ms,
         end_ms,
         start_char,

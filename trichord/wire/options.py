@@ -57,9 +57,33 @@ def write_options(options: SearchOptions, request: search_pb2.SearchRequest) -> 
 
 _DEFAULT_LIMIT = SearchOptions().limit
 
+_READ: dict[bytes, SearchOptions] = {}
+REMEMBERED, SHORT = 256, 1024
+"""Options that are asked with again and again are read once: so many of at most so many bytes."""
+LARGE = 1 << 20
+
 
 def read_options(request: search_pb2.SearchRequest) -> SearchOptions:
     """Raises InvalidInput for unknown enum numbers and limits out of range, FilterError."""
+    if request.ByteSize() > LARGE:  # pictures and sounds are not copied to be left out
+        return _read(request)
+    said = search_pb2.SearchRequest()
+    said.CopyFrom(request)
+    said.ClearField("queries")
+    said.ClearField("vectors")
+    key = said.SerializeToString()
+    known = _READ.get(key)
+    if known is not None:
+        return known
+    options = _read(request)
+    if len(key) <= SHORT and not options.page_token:
+        if len(_READ) >= REMEMBERED:
+            _READ.clear()
+        _READ[key] = options
+    return options
+
+
+def _read(request: search_pb2.SearchRequest) -> SearchOptions:
     return SearchOptions(
         modality=tuple([modality_of(number).value for number in request.modalities]),
         where=from_filter(request.filter) if request.HasField("filter") else None,

@@ -61,6 +61,10 @@ _BY_CODE: dict[int, type[errors.TrichordError]] = {
 }
 
 
+_WAITING = (errors.ResourceExhausted, errors.StoreLocked)
+"""Errors that may say when to come again."""
+
+
 def code_of(error: errors.TrichordError) -> StatusCode:
     """By the nearest class of the table, so that a new subclass is never an INTERNAL by chance."""
     return next(CODES[kind] for kind in type(error).__mro__ if kind in CODES)
@@ -81,7 +85,7 @@ def to_status(error: errors.TrichordError) -> status_pb2.Status:
             field=details.get("field", ""), description=message, reason=error.reason
         )
         status.details.add().Pack(error_details_pb2.BadRequest(field_violations=[violation]))
-    if isinstance(error, errors.ResourceExhausted) and error.retry_after_s is not None:
+    if isinstance(error, _WAITING) and error.retry_after_s is not None:
         fraction, seconds = math.modf(error.retry_after_s)
         delay = Duration(seconds=int(seconds), nanos=int(fraction * 1e9))
         status.details.add().Pack(error_details_pb2.RetryInfo(retry_delay=delay))
@@ -116,7 +120,7 @@ def make(
     error = kind.__new__(kind)
     errors.TrichordError.__init__(error, message)
     error.details = details
-    if isinstance(error, errors.ResourceExhausted):
+    if isinstance(error, _WAITING):
         error.retry_after_s = retry_after_s
     return error
 

@@ -60,7 +60,8 @@ def from_vector(message: types_pb2.Vector, frame: Frame | None = None) -> F32:
             bytes=size,
             dim=dim,
         )
-    rows: F32 = np.frombuffer(message.data, kind).reshape(-1, dim).astype(np.float32)
+    # float32 stays where the message has it: nothing is copied, and nothing may be written.
+    rows: F32 = np.frombuffer(message.data, kind).reshape(-1, dim).astype(np.float32, copy=False)
     if not np.isfinite(rows).all():
         raise VectorError("the vector holds NaN or infinite values")
     return rows

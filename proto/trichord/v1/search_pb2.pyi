@@ -183,16 +183,18 @@ class LegExplanation(_message.Message):
     def __init__(self, modality: _Optional[_Union[_types_pb2.Modality, str]] = ..., index: _Optional[str] = ..., rows: _Optional[int] = ..., fresh_rows: _Optional[int] = ..., allowed_rows: _Optional[int] = ..., steps: _Optional[_Iterable[_Union[SearchStep, _Mapping]]] = ...) -> None: ...
 
 class SearchStep(_message.Message):
-    __slots__ = ("way", "rows_scanned", "microseconds", "effort")
+    __slots__ = ("way", "rows_scanned", "microseconds", "effort", "widened")
     WAY_FIELD_NUMBER: _ClassVar[int]
     ROWS_SCANNED_FIELD_NUMBER: _ClassVar[int]
     MICROSECONDS_FIELD_NUMBER: _ClassVar[int]
     EFFORT_FIELD_NUMBER: _ClassVar[int]
+    WIDENED_FIELD_NUMBER: _ClassVar[int]
     way: str
     rows_scanned: int
     microseconds: float
     effort: int
-    def __init__(self, way: _Optional[str] = ..., rows_scanned: _Optional[int] = ..., microseconds: _Optional[float] = ..., effort: _Optional[int] = ...) -> None: ...
+    widened: int
+    def __init__(self, way: _Optional[str] = ..., rows_scanned: _Optional[int] = ..., microseconds: _Optional[float] = ..., effort: _Optional[int] = ..., widened: _Optional[int] = ...) -> None: ...
 
 class SearchStage(_message.Message):
     __slots__ = ("name", "microseconds")

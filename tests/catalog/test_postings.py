@@ -12,10 +12,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.bm25 import score
+from trichord.catalog import bm25, postings
+from trichord.catalog.bm25 import Part
+from trichord.catalog.postings import Builder, Postings, joined
 from trichord.errors import StoreDamaged
-from trichord.index import bm25, postings
-from trichord.index.bm25 import Part
-from trichord.index.postings import Builder, Postings, joined
 
 WORDS = ["a", "b", "c", "rain", "ö", "東京", "zz"]
 

@@ -21,8 +21,8 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from trichord.index.postings import I32, U16, Postings
-from trichord.index.postings import joined as joined_postings
+from trichord.catalog.postings import I32, U16, Postings
+from trichord.catalog.postings import joined as joined_postings
 from trichord.types import F32, I64, Bool
 
 K1, B = 1.2, 0.75
