@@ -1,6 +1,6 @@
 # make demo   sets everything up, then does the main job on real files and shows the result
 # make test   sets everything up, then lint, types, tests
-.PHONY: demo test lint proto bench serve setup clean
+.PHONY: demo test lint proto bench bench-peers serve setup clean
 PYTHON := .venv/bin/python
 STORE ?= demo-output/store
 LISTEN ?= localhost:50051
@@ -24,6 +24,9 @@ proto: setup
 
 bench: setup
 	@$(PYTHON) -m benchmarks $(BENCH)
+
+bench-peers: setup
+	@$(PYTHON) -m benchmarks.peers $(BENCH)
 
 serve: setup
 	@$(PYTHON) -m trichord serve --store "$(STORE)" --listen "$(LISTEN)"

@@ -26,6 +26,8 @@ class Context:
     dim: int = data.DIM
     batch: int = data.BATCH
     large: int = 2_000_000
+    sizes: tuple[int, ...] = (50_000, 200_000, 500_000, 1_000_000, 2_000_000)
+    resume: bool = False
     _made: dict[str, Path] = field(default_factory=dict)
 
     @cached_property

@@ -6,6 +6,7 @@ import gc
 import json
 import os
 import platform
+import random
 import statistics
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -101,31 +102,90 @@ def interleaved(
     return {name: Times(found[name], spent[name]) for name in names}
 
 
+def in_turn(
+    rounds: int, calls: int, actions: Mapping[str, Callable[[int], Any]], *, first: int = 0
+) -> tuple[dict[str, list[Times]], dict[str, list[Any]]]:
+    """Short actions that take turns call by call: in every round each is called with the next
+    `calls` numbers from `first` on. Their order is another one every time, so that none follows
+    the same other one and finds in the caches what that left there.
+
+    Returns the times of each round and what the calls returned, by name, in the order of numbers.
+    """
+    names = list(actions)
+    shuffle = random.Random(0).shuffle
+    found: dict[str, list[Times]] = {name: [] for name in names}
+    kept: dict[str, list[Any]] = {name: [] for name in names}
+    for round_ in range(rounds):
+        taken: dict[str, list[float]] = {name: [] for name in names}
+        gc.collect()
+        start = first + round_ * calls
+        for number in range(start, start + calls):
+            shuffle(names)
+            for name in names:
+                began = time.perf_counter()
+                answer = actions[name](number)
+                taken[name].append(time.perf_counter() - began)
+                kept[name].append(answer)
+        for name in actions:
+            found[name].append(Times(taken[name]))
+    return found, kept
+
+
+def medians(rounds: Sequence[Times]) -> Times:
+    """The median of every round: what a bar about p50 is judged by."""
+    return Times([one.median for one in rounds])
+
+
+PASS, MISS, WITHIN = "PASS", "MISS", "MISS within spread"
+
+
 @dataclass(frozen=True)
 class Verdict:
-    """One bar: `figure` is compared with `limit`; `at_least` says on which side it must lie."""
+    """One bar: `figure` is compared with `limit`; `at_least` says on which side it must lie.
+
+    `low` and `high` are the quartiles of the figure where it was measured several times.
+    """
 
     bar: str
     figure: float
     limit: float
     at_least: bool
     spread: str = ""
+    low: float | None = None
+    high: float | None = None
 
     @property
     def passed(self) -> bool:
         return self.figure >= self.limit if self.at_least else self.figure <= self.limit
 
+    @property
+    def state(self) -> str:
+        """PASS; MISS; or "MISS within spread": the median misses, but a quarter of the rounds or
+        more did not."""
+        if self.passed:
+            return PASS
+        best = self.high if self.at_least else self.low
+        if best is None:
+            return MISS
+        met = best >= self.limit if self.at_least else best <= self.limit
+        return WITHIN if met else MISS
+
     def __str__(self) -> str:
         sign = "≥" if self.at_least else "≤"
-        word = "PASS" if self.passed else "MISS"
         spread = f" ({self.spread})" if self.spread else ""
-        return f"{word}  {self.bar}: {self.figure:.2f}{spread}, wanted {sign} {self.limit:.2f}"
+        shown, limit = (f"{value:.{_digits(self.limit)}f}" for value in (self.figure, self.limit))
+        return f"{self.state}  {self.bar}: {shown}{spread}, wanted {sign} {limit}"
+
+
+def _digits(limit: float) -> int:
+    """A recall is told to three digits: 0.99 against 0.9899 would look like an error."""
+    return 3 if 0.9 <= limit <= 1.0 else 2
 
 
 def share_verdict(bar: str, shares: Times, limit: float, *, at_least: bool) -> Verdict:
     low, high = shares.quartiles
     spread = f"quartiles {low:.2f}-{high:.2f}, n={len(shares.values)}"
-    return Verdict(bar, shares.median, limit, at_least, spread)
+    return Verdict(bar, shares.median, limit, at_least, spread, low, high)
 
 
 @dataclass
@@ -138,6 +198,8 @@ class Result:
     figures: dict[str, float] = field(default_factory=dict)
     notes: list[str] = field(default_factory=list)
     verdicts: list[Verdict] = field(default_factory=list)
+    points: dict[str, Any] = field(default_factory=dict)
+    """Whatever else is worth keeping, as JSON values."""
 
     def add(self, times: Mapping[str, Times]) -> None:
         for label, value in times.items():
@@ -181,10 +243,13 @@ class Result:
                     "at_least": verdict.at_least,
                     "spread": verdict.spread,
                     "passed": verdict.passed,
+                    "state": verdict.state,
                 }
                 for verdict in self.verdicts
             ],
         }
+        if self.points:
+            facts["points"] = self.points
         text = json.dumps(facts, indent=1, ensure_ascii=False)
         (folder / f"{self.name}.json").write_text(text + "\n", encoding="utf-8")
 

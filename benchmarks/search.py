@@ -34,7 +34,7 @@ def run(context: Context) -> Result:
     store, queries = context.indexed_store, context.queries[1::3]
     view = View.open(store, Store.open(store).reader())
     leg = view.legs["bench", Modality.IMAGE]
-    groups = view.groups(leg, Group.ITEM)
+    groups = view.grouping(leg, Group.ITEM)
     base = leg.index.base
     wanted = OPTIONS["limit"] + 1
     with Catalog.open(
