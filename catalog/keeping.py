@@ -6,10 +6,10 @@ from __future__ import annotations
 import logging
 import threading
 from collections.abc import Callable
-from functools import partial
 from typing import TYPE_CHECKING
 
 from trichord.errors import TrichordError
+from trichord.index.background import be_nice
 
 if TYPE_CHECKING:
     from trichord.catalog.catalog import Catalog
@@ -19,6 +19,10 @@ BUILD_EVERY_S = 5.0
 LOAD_EVERY_S = 1.0
 
 log = logging.getLogger("trichord.catalog")
+
+
+class _Stopped(Exception):
+    """A build must end, because its catalogue is closed."""
 
 
 class Keeper:
@@ -33,10 +37,11 @@ class Keeper:
         build_every_s: float = BUILD_EVERY_S,
         load_every_s: float = LOAD_EVERY_S,
     ) -> None:
+        self._catalog = catalog
         self._stopping = threading.Event()
         tasks: list[tuple[str, Callable[[], object], float]] = [
             ("trichord-refresh", catalog.refresh, look_every_s),
-            ("trichord-index", partial(catalog.build_indexes, apart=True), build_every_s),
+            ("trichord-index", self._build, build_every_s),
             ("trichord-models", catalog.load_served, load_every_s),
         ]
         self._threads = [
@@ -47,10 +52,21 @@ class Keeper:
             thread.start()
 
     def stop(self) -> None:
-        """Ends the threads; waits for a build that is running, at most half a minute."""
+        """Ends the threads, and a build that is running; waits for them at most half a minute."""
         self._stopping.set()
         for thread in self._threads:
             thread.join(timeout=30)
+
+    def _build(self) -> None:
+        be_nice()
+        try:
+            self._catalog.build_indexes(apart=True, on_progress=self._heard)
+        except _Stopped:
+            log.info("the build of an index was ended; it begins anew with the next start")
+
+    def _heard(self, *progress: object) -> None:
+        if self._stopping.is_set():
+            raise _Stopped
 
     def _repeat(self, task: Callable[[], object], pause: float) -> None:
         complained = ""

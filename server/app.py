@@ -216,13 +216,14 @@ def serve(
     create: bool = False,
     policy: Policy | None = None,
     spaces: Opener | Mapping[str, JointSpace] | None = None,
+    reranker: str | Path | None = None,
     started: Callable[[str], object] | None = None,
 ) -> None:
     """Opens the store, serves it, and returns after SIGTERM or SIGINT once all is closed.
 
     To be called in the main thread. Raises NotFound for a store that is not there (unless
-    `create`) and InvalidInput where it cannot listen. `spaces`: see `Catalog.open`. `started` is
-    called with the address once it serves.
+    `create`), ModelError for a reranker that is none, and InvalidInput where it cannot listen.
+    `spaces`, `reranker`: see `Catalog.open`. `started` is called with the address once it serves.
     """
     told = threading.Event()
 
@@ -233,7 +234,13 @@ def serve(
     try:
         with (
             Catalog.open(
-                path, space=space, create=create, policy=policy, background=True, spaces=spaces
+                path,
+                space=space,
+                create=create,
+                policy=policy,
+                background=True,
+                spaces=spaces,
+                reranker=reranker,
             ) as catalog,
             Server(catalog, settings) as server,
         ):

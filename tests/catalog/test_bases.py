@@ -18,6 +18,7 @@ import pytest
 from tests.catalog.conftest import add
 from tests.fakes import HashSpace
 from trichord.catalog import Catalog, base_process, bases, building, legs
+from trichord.catalog.keeping import Keeper
 from trichord.catalog.leg_rows import Segments, drained
 from trichord.catalog.legs import Leg, folder
 from trichord.errors import InvalidInput, StoreError
@@ -218,6 +219,37 @@ def _state(pid: int) -> str:
         return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
     except FileNotFoundError:
         return "Z"
+
+
+ENDLESS = """
+import json, sys, time
+sys.stdin.readline()
+while True:
+    print(json.dumps({"stage": "graph", "rows": 1, "total": 2}), flush=True)
+    time.sleep(0.02)
+"""
+
+
+def test_closing_a_catalogue_ends_the_build_in_its_background(
+    filled: Catalog, apart: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made: list[subprocess.Popen[str]] = []
+    popen = subprocess.Popen
+
+    def watched(*args: Any, **options: Any) -> Any:
+        made.append(popen(*args, **options))
+        return made[-1]
+
+    monkeypatch.setattr(base_process, "PROGRAM", ENDLESS)
+    monkeypatch.setattr(base_process.subprocess, "Popen", watched)
+    keeper = Keeper(filled, build_every_s=0.01)
+    until = time.monotonic() + 60
+    while not made:
+        assert time.monotonic() < until, "no build began"
+        time.sleep(0.01)
+    keeper.stop()
+    assert not any(thread.is_alive() for thread in keeper._threads)
+    assert made[0].poll() is not None and len(made) == 1
 
 
 def test_a_swap_under_load(filled: Catalog, apart: None) -> None:

@@ -17,7 +17,9 @@ from trichord.index import manifest, persist
 from trichord.index.ann import AnnIndex
 from trichord.index.build import build
 from trichord.index.checksums import CHUNK, file_checksum
+from trichord.index.costs import machine
 from trichord.index.exact import ExactIndex
+from trichord.index.live import LiveIndex
 from trichord.index.manifest import exists
 from trichord.index.persist import load, save
 
@@ -27,7 +29,7 @@ META = {"snapshot": 41, "frame": "anchor/32", "encoder": "ab" * 32, "notes": ["a
 @pytest.fixture(params=["exact", "hnsw", "ivf"])
 def saved(request: pytest.FixtureRequest, world, tmp_path: Path):
     rows = world.rows[:3000]
-    index = build(rows, kind=request.param, threads=1)
+    index = build(rows, kind=request.param, threads=1, fitted=False)
     assert index.info.kind == request.param, index.info.reason
     arrays = {
         "items": np.arange(3000)[::-1],
@@ -126,6 +128,35 @@ def test_another_version_of_faiss_or_of_the_format(saved) -> None:
     rewrite_manifest(folder, format=3)
     with pytest.raises(StoreDamaged, match="format"):
         load(folder)
+
+
+@pytest.mark.parametrize("saved", ["hnsw", "ivf"], indirect=True)
+def test_an_index_of_the_first_format_answers_as_it_did(saved, world) -> None:
+    """One target, no costs, no samples: as versions before this one wrote it."""
+    folder, index, *_ = saved
+    facts = json.loads((folder / "manifest.json").read_text())
+    info, files = facts["info"], facts["files"]
+    target = str(info["recall_target"])
+    info["parameters"]["efforts"] = info["parameters"]["efforts"][target]
+    for name in ("targets", "index_bytes"):
+        del info[name]
+    del info["parameters"]["costs"]
+    for name in [name for name in files if name.startswith("samples-")]:
+        (folder / name).unlink()
+        del files[name]
+    rewrite_manifest(folder, format=1, info=info, files=files)
+    old, _, manifest = load(folder)
+    assert isinstance(old, AnnIndex) and manifest.info.recall == index.info.recall
+    assert old.curves == {index.info.recall_target: index.curve}
+    assert old.costs.machine == machine() and old.samples == {}
+    truth = world.reference.search(world.own, 10, allowed=np.arange(6000) < 3000)
+    found = old.search(world.own, 10)
+    assert np.mean(found.scores >= truth.scores[:, -1:] - 1e-6) >= 0.93
+    # More than it was tuned to is had by exact search.
+    found = old.search(world.own, 10, recall=0.99)
+    assert np.mean(found.scores >= truth.scores[:, -1:] - 1e-6) == 1.0
+    live = LiveIndex(old).with_changes(world.rows[3000:])
+    assert live.settled(120) and live.search(world.own, 3).rows.shape == (64, 3)
 
 
 @pytest.mark.parametrize("saved", ["hnsw", "ivf"], indirect=True)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from trichord.commands.common import space_option, store_option
+from trichord.commands.common import reranker_option, space_option, store_option
 from trichord.commands.machine import default_spaces, runtime, spaces
 from trichord.errors import InvalidInput, MissingExtra
 
@@ -59,6 +59,7 @@ if TYPE_CHECKING:
 )
 @click.option("--max-message-mb", default=32, show_default=True)
 @click.option("--no-reflection", is_flag=True, help="Do not describe the services to clients.")
+@reranker_option
 def serve(
     store: str,
     space: str | None,
@@ -74,6 +75,7 @@ def serve(
     processes: int,
     max_message_mb: int,
     no_reflection: bool,
+    reranker: str | None,
 ) -> None:
     """Serve the store over gRPC until SIGTERM or Ctrl-C; running calls are finished first."""
     try:
@@ -101,9 +103,16 @@ def serve(
         reflection=not no_reflection,
     )
     if processes == 1:
-        run(store, settings, space=space, spaces=default_spaces())
+        run(store, settings, space=space, spaces=default_spaces(), reranker=reranker)
     else:
-        supervise(store, settings, processes=processes, space=space, spaces=SpacesOfMachine.given())
+        supervise(
+            store,
+            settings,
+            processes=processes,
+            space=space,
+            spaces=SpacesOfMachine.given(),
+            reranker=reranker,
+        )
 
 
 @dataclass(frozen=True)
