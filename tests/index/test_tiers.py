@@ -98,7 +98,8 @@ class History(RuleBasedStateMachine):
         index, _, _ = self.values[-1]
         assert index.settled(60)
         behind = len(index.fresh) - (index._grown().size if index._grown() else 0)
-        assert behind <= TINY.exact_rows
+        # A graph grows no more for values whose rows went on in a copy.
+        assert behind <= TINY.exact_rows or index._tail._left
 
     @invariant()
     def answers_like_the_model(self) -> None:
