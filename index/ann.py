@@ -26,7 +26,7 @@ from trichord.index.base import (
 from trichord.index.costs import Costs, Line
 from trichord.index.exact import exact_search
 from trichord.index.plan import Curve, Curves, Effort, Plan, Trace, step
-from trichord.index.planner import FILTERED_RECALL, Planner, Worker, exact_plan
+from trichord.index.planner import Planner, Worker, exact_plan
 from trichord.index.rowset import Allowed, RowSet, rowset_of
 from trichord.index.scoring import best, checked_pair_scores, pair_scores
 from trichord.index.selftest import honours_selector
@@ -35,6 +35,8 @@ from trichord.types import F32, I64, Bool
 
 WIDENING = 4
 """Depth grows by this factor when an answer came out short."""
+FRONT = 4
+"""So many times the depth, of the candidates, show whether filter and query go together."""
 
 
 class Engine(Worker, Protocol):
@@ -113,6 +115,7 @@ class AnnIndex:
             self.curves,
             costs or Costs.typical(engine.typical),
             engine,
+            target=info.recall_target,
             recalls=_least_recalls(info),
             selects=engine.selects and honours_selector(engine),
         )
@@ -206,25 +209,31 @@ class AnnIndex:
             answer = best(pair_scores(self.vectors, queries, rows), rows, k)
             return answer, answer.rows[:, min(k, self.size) - 1] != PADDING
         # Candidates are more than the depth that they reach, since the engine's own order is rough.
-        # Allowed rows must be as frequent among all of them as `wanted` is in the depth.
-        wanted, most = min(k, rowset.count), effort.candidates
+        # Allowed rows must be as frequent among the foremost as `wanted` is in the depth.
+        wanted, front = min(k, rowset.count), min(FRONT * effort.depth, effort.candidates)
         enough: Bool
         if len(rows) == 1 and rows[0, -1] != PADDING:  # the same as below, at a third of the time
             every = rows[0]
-            kept = every[rowset.mask[every]]
-            least = min(wanted * max(1.0, len(every) / effort.depth), most)
-            rows, enough = kept[None, :], np.array([len(kept) >= least])
+            passed = rowset.mask[every]
+            least = min(wanted * max(1.0, front / effort.depth), front)
+            enough = np.array([np.count_nonzero(passed[:front]) >= least])
+            rows = every[passed][None, :]
         else:
-            rows, passed, seen = _screened(rows, rowset)
-            enough = passed >= np.minimum(wanted * np.maximum(1.0, seen / effort.depth), most)
+            seen = rows != PADDING
+            passed = rowset.mask[rows] & seen  # padding reads the last row's flag: `seen` drops it
+            surplus = np.maximum(1.0, seen[:, :front].sum(axis=1) / effort.depth)
+            enough = passed[:, :front].sum(axis=1) >= np.minimum(wanted * surplus, front)
+            rows = np.where(passed, rows, PADDING)
         return best(pair_scores(self.vectors, queries, rows), rows, k), enough
 
     def _selected(
         self, queries: F32, k: int, effort: Effort, rowset: RowSet
     ) -> tuple[Neighbours, Bool]:
         """As `attempt`, by the engine's own filter; what it lets through wrongly is dropped."""
-        rows, passed, _ = _screened(self.engine.selected(queries, effort, rowset), rowset)
-        enough: Bool = passed >= min(effort.candidates, rowset.count)
+        rows = self.engine.selected(queries, effort, rowset)
+        passed = rowset.mask[rows] & (rows != PADDING)
+        enough: Bool = passed.sum(axis=1) >= min(effort.candidates, rowset.count)
+        rows = np.where(passed, rows, PADDING)
         return best(pair_scores(self.vectors, queries, rows), rows, k), enough
 
     def _search(
@@ -274,19 +283,10 @@ class AnnIndex:
         """The recall that a search over the rows of the set aims at. Raises InvalidInput."""
         if recall is not None:
             return checked_recall(recall)
-        target = self._info.recall_target
-        return target if rowset is None else max(target, FILTERED_RECALL)
+        return self._info.recall_target if rowset is None else self.planner.filtered_recall
 
 
 def _least_recalls(info: IndexInfo) -> dict[float, float]:
     """Target -> the recall of the kind of query that is hardest to answer."""
     targets = info.targets or {str(info.recall_target): info.recall}
     return {float(target): min(found.values()) for target, found in targets.items() if found}
-
-
-def _screened(rows: I64, rowset: RowSet) -> tuple[I64, I64, I64]:
-    """The candidates that the filter allows, as a table padded with -1, and per query how many
-    they and all candidates are, int64 (n,)."""
-    seen = rows != PADDING
-    passed = rowset.mask[rows] & seen  # padding reads the last row's flag; `seen` drops it
-    return np.where(passed, rows, PADDING), passed.sum(axis=1), seen.sum(axis=1)

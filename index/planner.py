@@ -17,6 +17,7 @@ from trichord.index.plan import Curves, Effort, Plan, Way, needed_depth
 FILTERED_RECALL = 0.99
 """What a filtered search aims at unless it is told otherwise: the filter has cost it depth already,
 and recall lost by a filter is what people notice."""
+TIMES_AS_MUCH = 20
 CLEARLY, SELECTIVE = 0.8, 0.1
 """A selector must cost less than this share of screening to be taken, and the filter allow less
 than this share of the rows: screening tells more surely when it did not go deep enough (with the 60
@@ -51,8 +52,9 @@ def exact_plan(queries: int, allowed: int, size: int, costs: ExactCosts = TYPICA
 
 
 class Planner:
-    """Plans over `size` rows. recalls: target -> the least measured recall of its first effort.
-    selects: whether the engine takes a selector and heeds it. Plans are remembered."""
+    """Plans over `size` rows. target: what is aimed at without a filter. recalls: target -> the
+    least measured recall of its first effort. selects: whether the engine takes a selector and
+    heeds it. Plans are remembered."""
 
     def __init__(
         self,
@@ -61,6 +63,7 @@ class Planner:
         costs: Costs,
         worker: Worker,
         *,
+        target: float,
         recalls: Mapping[float, float],
         selects: bool,
     ) -> None:
@@ -71,6 +74,7 @@ class Planner:
         self._recalls = recalls
         self._selects = selects
         self._plans: dict[Key, Plan] = {}
+        self.filtered_recall = self._filtered_recall(target)
 
     def plan(self, queries: int, k: int, allowed: int, recall: float) -> Plan:
         """For the k best of `allowed` rows at the recall: by the efforts of the least tuned target
@@ -101,6 +105,16 @@ class Planner:
         if plan.microseconds >= exact.microseconds:
             return exact
         return replace(plan, recall=self._recalls.get(target, target))
+
+    def _filtered_recall(self, target: float) -> float:
+        """What a search with a filter aims at: more than without one. Where no effort reached so
+        much, exact search takes over, unless it costs many times as much as the best effort."""
+        wanted, reached = max(target, FILTERED_RECALL), max(self.curves, default=0.0)
+        if not self.curves or reached >= wanted or not self.curves[reached].efforts:
+            return wanted
+        best = self.costs.of_engine(1, self._worker.work(self.curves[reached].efforts[0]))
+        far = self.costs.exact.at(1, self.size, self.size) > TIMES_AS_MUCH * best
+        return max(target, reached) if far else wanted
 
     def _priced(self, way: Way, queries: int, effort: Effort, share: float) -> Plan:
         price = self.costs.of_engine(queries, self._worker.work(effort))

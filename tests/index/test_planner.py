@@ -49,7 +49,7 @@ class Priced:
 
 def planner(alone: Line, batched: Line | None = None, *, selects: bool = False) -> Planner:
     costs = Costs(TYPICAL_EXACT, alone, batched or alone, "here")
-    return Planner(SIZE, CURVES, costs, Priced(), recalls=RECALLS, selects=selects)
+    return Planner(SIZE, CURVES, costs, Priced(), target=0.9, recalls=RECALLS, selects=selects)
 
 
 def test_the_least_target_that_is_no_smaller_is_taken() -> None:
@@ -70,6 +70,22 @@ def test_the_least_target_that_is_no_smaller_is_taken() -> None:
     for recall in (0.991, 1.0):
         assert plans.plan(1, 10, SIZE, recall).way == "exact"
     assert plans.plan(1, 1001, SIZE, 0.95).way == "exact"  # deeper than anything that was tuned
+
+
+def test_what_a_filtered_search_aims_at() -> None:
+    def aim(rate: float, curves: dict[float, Curve], target: float = 0.9) -> float:
+        line = Line(0.0, (rate, 0.0))
+        costs = Costs(TYPICAL_EXACT, line, line, "here")  # exact over all rows: 6610 µs
+        found = Planner(SIZE, curves, costs, Priced(), target=target, recalls={}, selects=False)
+        return found.filtered_recall
+
+    low = {0.9: CURVES[0.9], 0.95: CURVES[0.95]}
+    assert aim(1.0, CURVES) == 0.99
+    assert aim(1.0, CURVES, target=0.995) == 0.995
+    assert aim(20.0, low) == 0.99  # 400 µs: exact search is not so far off
+    assert aim(1.0, low) == 0.95  # 20 µs: it is
+    assert aim(1.0, {0.9: CURVES[0.9]}, target=0.9) == 0.9
+    assert aim(1.0, {}) == 0.99
 
 
 @settings(deadline=None, max_examples=200)
