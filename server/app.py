@@ -57,6 +57,7 @@ _SPARE_REFUSALS = 256
 by gRPC itself."""
 
 CONNECTION_AGE_MS = 300_000
+PINGS_ALLOWED_EVERY_MS = 10_000
 
 _LOOK_S, _QUIET_LOOKS = 0.05, 4
 """A draining server that was idle this often in a row has sent its last answer."""
@@ -186,7 +187,9 @@ def _options(settings: Settings) -> list[tuple[str, int]]:
         ("grpc.so_reuseport", int(settings.share_port)),
         ("grpc.keepalive_time_ms", 60_000),
         ("grpc.keepalive_timeout_ms", 20_000),
-        ("grpc.http2.min_recv_ping_interval_without_data_ms", 10_000),
+        # Without it, a client that looks every half minute whether its idle stream still stands
+        # would be taken for an attack after two minutes.
+        ("grpc.http2.min_ping_interval_without_data_ms", PINGS_ALLOWED_EVERY_MS),
         ("grpc.keepalive_permit_without_calls", 1),
     ]
     if settings.share_port:

@@ -27,8 +27,7 @@ from tests.server.serving import (
 )
 from trichord.catalog import Catalog
 from trichord.query import ItemRef, SearchOptions, Text, as_query
-from trichord.server.app import Server, _options
-from trichord.server.settings import Settings
+from trichord.server import app
 from trichord.v1 import search_pb2
 from trichord.wire.channel import Connection
 from trichord.wire.options import write_options
@@ -283,13 +282,28 @@ def test_a_stream_that_is_given_up_frees_its_thread(catalog: Catalog, how: str) 
         idle.end()
 
 
-def test_an_idle_stream_is_kept_alive_and_not_taken_for_an_attack(server: Server) -> None:
+def test_an_idle_stream_is_kept_alive_and_not_taken_for_an_attack(
+    catalog: Catalog, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """A server answers pings that come oftener than it allows by closing the connection."""
-    options: dict[str, Any] = dict(_options(Settings()))
-    client = dict(Connection(server.address).options)
-    allowed = options["grpc.http2.min_recv_ping_interval_without_data_ms"]
-    assert client["grpc.keepalive_time_ms"] > allowed
-    assert options["grpc.keepalive_permit_without_calls"] == 1
+    assert dict(Connection("localhost:1").options)["grpc.keepalive_time_ms"] > (
+        app.PINGS_ALLOWED_EVERY_MS
+    )
+    # The same in the hundredth part of the time.
+    monkeypatch.setattr(app, "PINGS_ALLOWED_EVERY_MS", app.PINGS_ALLOWED_EVERY_MS // 100)
+    options = [("grpc.keepalive_time_ms", 300), ("grpc.enable_http_proxy", 0)]
+    with (
+        serving(catalog) as server,
+        grpc.insecure_channel(server.address, options=options) as opened,
+    ):
+        talk = Talk(Stubs(opened))
+        talk.say("red")
+        talk.hear()
+        time.sleep(2.5)
+        talk.say("blue")
+        assert talk.hear().request_id == "1"
+        talk.end()
+        assert list(talk.call) == []
 
 
 def test_who_is_let_in_learns_of_it_before_the_first_answer(catalog: Catalog) -> None:
