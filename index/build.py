@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Mapping
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 
@@ -20,6 +21,7 @@ from trichord.index.gpu_build import DEVICES, Device, engine_by_gpu
 from trichord.index.hnsw import HnswEngine
 from trichord.index.ivf import IvfEngine
 from trichord.index.progress import OnProgress, of_stage, unheeded
+from trichord.index.reduction import fitted as fitted_reduction
 from trichord.index.tuning import SAMPLE_QUERIES, Tuned, perturbed_rows, tune
 from trichord.types import F32
 
@@ -47,6 +49,7 @@ def build(
     threads: int | None = None,
     seed: int = 0,
     device: Device = "cpu",
+    reduced: bool = True,
     fitted: bool = True,
     on_progress: OnProgress = unheeded,
 ) -> ExactIndex | AnnIndex:
@@ -62,7 +65,8 @@ def build(
 
     threads: OpenMP threads for building and for batches; None is the process default. device: where
     the costly part of an approximate index is built, "auto" and "gpu" on a GPU if one can; it
-    answers on the CPU in any case, and its reason says where it was built. fitted: measure what
+    answers on the CPU in any case, and its reason says where it was built. reduced: let it find
+    candidates by fewer dimensions where they suffice (see reduction). fitted: measure what
     searches cost here, instead of taking what is usual. on_progress(stage, done, total): called now
     and then; what it raises ends the build. Raises VectorError; InvalidInput, also where nothing
     fits.
@@ -99,26 +103,29 @@ def build(
     # The newest rows are kept back until the index is tuned with them: queries that it has never
     # seen, and of the kind that will come.
     first = size - min(SAMPLE_QUERIES, size // HELD_BACK)
+    samples = samples_of(vectors[:first], queries, seed)
+    held_back = {**samples, "newest": vectors[first:]}
+    reduction = fitted_reduction(vectors[:first], held_back, k, seed=seed) if reduced else None
+    how: dict[str, Any] = {"reduction": reduction, "threads": threads, "seed": seed}
     engine: HnswEngine | IvfEngine | None = None
     if device != "cpu":
-        engine, where = engine_by_gpu(chosen, vectors[:first], threads=threads, seed=seed)
+        engine, where = engine_by_gpu(chosen, vectors[:first], **how)
         why += f"; {where}"
     if engine is None and chosen == "hnsw":
         graph = of_stage("graph", on_progress)
-        engine = HnswEngine.build(vectors[:first], threads=threads, seed=seed, on_progress=graph)
+        engine = HnswEngine.build(vectors[:first], on_progress=graph, **how)
     elif engine is None:
         lists = of_stage("lists", on_progress)
-        engine = IvfEngine.build(vectors[:first], threads=threads, seed=seed, on_progress=lists)
+        engine = IvfEngine.build(vectors[:first], on_progress=lists, **how)
     costs = (
         fit(vectors[:first], engine, threads=threads, seed=seed)
         if fitted
         else Costs.typical(engine.typical)
     )
-    samples = samples_of(vectors[:first], queries, seed)
     tuned = tune(
         vectors[:first],
         engine,
-        {**samples, "newest": vectors[first:]},
+        held_back,
         target=recall_target,
         further=TARGETS,
         k=k,

@@ -8,6 +8,7 @@ times (16 probes) slower than codes of the rows themselves.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 from trichord.index.progress import Progress, unheard
@@ -18,16 +19,22 @@ ADDED_AT_ONCE = 32_768
 
 
 def fill(
-    index: Any, sample: F32, vectors: F32, coarse: Any = None, on_progress: Progress = unheard
+    index: Any,
+    sample: F32,
+    vectors: F32,
+    coarse: Any = None,
+    on_progress: Progress = unheard,
+    *,
+    reduced: Callable[[F32], F32],
 ) -> None:
-    """Train a FAISS IVF index on `sample` and add `vectors`.
+    """Train a FAISS IVF index on `sample` and add `vectors`, each block of them `reduced`.
 
     coarse: an empty flat index of Euclidean distances to do it with; None: the index's own
     quantizer does it.
     """
     if coarse is None:
         index.train(sample)
-        _add(index, vectors, on_progress)
+        _add(index, vectors, on_progress, reduced)
         return
     index.clustering_index = coarse
     try:
@@ -39,12 +46,12 @@ def fill(
     coarse.add(own.reconstruct_n(0, int(index.nlist)))
     index.own_fields, index.quantizer = False, coarse
     try:
-        _add(index, vectors, on_progress)
+        _add(index, vectors, on_progress, reduced)
     finally:
         index.quantizer, index.own_fields = own, owned
 
 
-def _add(index: Any, vectors: F32, on_progress: Progress) -> None:
+def _add(index: Any, vectors: F32, on_progress: Progress, reduced: Callable[[F32], F32]) -> None:
     for start in range(0, len(vectors), ADDED_AT_ONCE):
-        index.add(vectors[start : start + ADDED_AT_ONCE])
+        index.add(reduced(vectors[start : start + ADDED_AT_ONCE]))
         on_progress(min(start + ADDED_AT_ONCE, len(vectors)), len(vectors))

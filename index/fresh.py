@@ -7,8 +7,9 @@ from collections.abc import Mapping
 from trichord.index.ann import AnnIndex
 from trichord.index.base import IndexInfo
 from trichord.index.costs import TYPICAL_EXACT, Costs, machine
-from trichord.index.hnsw import HnswEngine
+from trichord.index.hnsw import TYPICAL, HnswEngine
 from trichord.index.planner import FILTERED_RECALL
+from trichord.index.reduction import fitted
 from trichord.index.threads import omp_threads
 from trichord.index.tuning import perturbed_rows, tune
 from trichord.types import F32
@@ -34,14 +35,16 @@ class Grower:
         self._costs = base.costs
         if not isinstance(base.engine, HnswEngine):
             exact = base.costs.exact
-            line = HnswEngine.typical.times(exact.gathered / TYPICAL_EXACT.gathered)
+            line = TYPICAL.times(exact.gathered / TYPICAL_EXACT.gathered)
             self._costs = Costs(exact, line, line, machine())
 
     def grown(self, graph: AnnIndex | None, rows: F32) -> AnnIndex:
         """A graph over all `rows`, the first of which are those of `graph`. One thread's work."""
         with omp_threads(1):
             if graph is None:
-                engine = HnswEngine.begun(rows).extended(rows)
+                # Not the base's own: what is new may lie elsewhere.
+                reduction = fitted(rows, self._kinds(rows), self._info.k)
+                engine = HnswEngine.begun(rows, reduction=reduction).extended(rows)
                 return self._tuned(rows, engine)
             assert isinstance(graph.engine, HnswEngine)
             engine = graph.engine.extended(rows[graph.size :])
@@ -52,9 +55,12 @@ class Grower:
                 rows, engine, graph.curves, graph.info, costs=graph.costs, threads=self._threads
             )
 
+    def _kinds(self, rows: F32) -> Mapping[str, F32]:
+        return {"own": perturbed_rows(rows, SAMPLES, 0), **self._samples}
+
     def _tuned(self, rows: F32, engine: HnswEngine) -> AnnIndex:
         target = self._info.recall_target
-        samples: Mapping[str, F32] = {"own": perturbed_rows(rows, SAMPLES, 0), **self._samples}
+        samples = self._kinds(rows)
         tuned = tune(
             rows,
             engine,

@@ -8,6 +8,7 @@ from trichord.index.gpu import Gpu, NoGpu, open_gpu
 from trichord.index.gpu_cagra import built_on_gpu
 from trichord.index.hnsw import HnswEngine
 from trichord.index.ivf import IvfEngine
+from trichord.index.reduction import Reduction
 from trichord.types import F32
 
 Device = Literal["auto", "cpu", "gpu"]
@@ -20,6 +21,7 @@ def engine_by_gpu(
     kind: str,
     vectors: F32,
     *,
+    reduction: Reduction | None = None,
     number: int = 0,
     threads: int | None = None,
     seed: int = 0,
@@ -30,10 +32,17 @@ def engine_by_gpu(
     try:
         gpu = (gpu or open_gpu(number)).apart()
         if kind == "hnsw":
-            return built_on_gpu(vectors, gpu, threads=threads, seed=seed), f"built on {gpu.name}"
+            if reduction is None:
+                graph = built_on_gpu(vectors, gpu, threads=threads, seed=seed)
+            else:
+                graph = built_on_gpu(reduction.rows(vectors), gpu, threads=threads, seed=seed)
+                graph = HnswEngine(reduction.before(graph.index))
+            return graph, f"built on {gpu.name}"
         with gpu.use("the build of an IVF index"):
-            coarse = gpu.coarse(vectors.shape[1])
-            engine = IvfEngine.build(vectors, threads=threads, seed=seed, coarse=coarse)
+            coarse = gpu.coarse(vectors.shape[1] if reduction is None else reduction.width)
+            engine = IvfEngine.build(
+                vectors, reduction=reduction, threads=threads, seed=seed, coarse=coarse
+            )
         return engine, f"built on {gpu.name}"
     except NoGpu as why:
         return None, f"built on the CPU: {why}"

@@ -1,4 +1,7 @@
-"""HNSW over 8-bit scalar-quantised rows (Malkov and Yashunin, arXiv 1603.09320), by FAISS."""
+"""HNSW over 8-bit scalar-quantised rows (Malkov and Yashunin, arXiv 1603.09320), by FAISS.
+
+The rows are reduced ones where they suffice (see reduction).
+"""
 
 from __future__ import annotations
 
@@ -12,13 +15,14 @@ from trichord.index._faiss import faiss, search_rows
 from trichord.index.costs import Line
 from trichord.index.plan import Effort, Way
 from trichord.index.progress import Progress, unheard
+from trichord.index.reduction import Reduction, split
 from trichord.index.rowset import RowSet
 from trichord.index.threads import omp_threads
 from trichord.types import F32, I64
 
-TYPICAL = Line(24.0, (2.3,))
-"""Per unit of efSearch: most of a node's 32 links lead to a row of its own, which is a quarter as
-wide as a float row."""
+TYPICAL, TYPICAL_LEAST = Line(24.0, (2.3,)), 0.2
+"""Per unit of efSearch, over rows of 512 codes: most of a node's 32 links lead to a row of its own.
+Shorter rows take less, but not less than such a share."""
 ENTERING, PER_STEP = 190, 11
 """Rows scanned on the way down, and per unit of efSearch: measured over 200,000 x 512 at 16 links,
 efSearch 8 to 1024."""
@@ -35,12 +39,12 @@ class HnswEngine:
 
     kind = "hnsw"
     plain: Way = "graph"
-    typical = TYPICAL
     selects = False
     """A selector visits the same nodes: it gained 4 % at equal recall (docs/decisions/0002)."""
 
     def __init__(self, index: Any) -> None:
         self._index = index
+        self.reduction, self.index = split(index)
         self._parameters: dict[int, Any] = {}
 
     @classmethod
@@ -50,63 +54,80 @@ class HnswEngine:
         *,
         links: int = 16,
         construction: int = 80,
+        reduction: Reduction | None = None,
         threads: int | None = None,
         seed: int = 0,
         on_progress: Progress = unheard,
     ) -> HnswEngine:
-        """links: M, half the links of a node on the ground layer; construction: efConstruction.
+        """links: M, half the links of a node on the ground layer; construction: efConstruction;
+        reduction: of the rows, which stay as they are without one.
 
         On unit rows ascending Euclidean distance is descending cosine, and builds faster.
         With more than one thread the graph differs a little from build to build. What
         `on_progress` raises ends the build.
         """
-        index = faiss.IndexHNSWSQ(
-            vectors.shape[1], faiss.ScalarQuantizer.QT_8bit, links, faiss.METRIC_L2
-        )
-        index.hnsw.efConstruction = construction
+        index = _empty(vectors.shape[1], reduction, links, construction)
         sample = _sample(vectors, 65536, seed)
         with omp_threads(threads):
-            index.train(sample)
+            index.train(sample if reduction is None else reduction.rows(sample))
+            engine = cls(index if reduction is None else reduction.before(index))
             for start in range(0, len(vectors), ADDED_AT_ONCE):
-                index.add(vectors[start : start + ADDED_AT_ONCE])
+                engine.add(vectors[start : start + ADDED_AT_ONCE])
                 on_progress(min(start + ADDED_AT_ONCE, len(vectors)), len(vectors))
-        return cls(index)
+        return engine
 
     @classmethod
-    def begun(cls, sample: F32, *, links: int = 16, construction: int = 80) -> HnswEngine:
+    def begun(
+        cls,
+        sample: F32,
+        *,
+        links: int = 16,
+        construction: int = 80,
+        reduction: Reduction | None = None,
+    ) -> HnswEngine:
         """An empty graph, for rows like those of the sample and some that lie further out."""
-        index = faiss.IndexHNSWSQ(
-            sample.shape[1], faiss.ScalarQuantizer.QT_8bit, links, faiss.METRIC_L2
-        )
-        index.hnsw.efConstruction = construction
+        index = _empty(sample.shape[1], reduction, links, construction)
         faiss.downcast_index(index.storage).sq.rangestat_arg = SPARE_RANGE
-        index.train(sample)
-        return cls(index)
+        index.train(sample if reduction is None else reduction.rows(sample))
+        return cls(index if reduction is None else reduction.before(index))
 
     def extended(self, rows: F32) -> HnswEngine:
         """A copy with the rows added; this one stays as it is."""
-        index = faiss.clone_index(self._index)
-        index.add(rows)
-        return HnswEngine(index)
+        engine = HnswEngine(faiss.clone_index(self._index))
+        engine.add(rows)
+        return engine
 
     @staticmethod
     def bytes_for(rows: int, dim: int, *, links: int = 16) -> int:
-        """What an index takes: codes, links (some nodes have more layers than one), offsets."""
+        """What an index takes: codes, links (some nodes have more layers than one), offsets.
+        dim: of the rows as they are coded."""
         return rows * (dim + 8 * links + 4 * links // 8 + 16) + 8 * dim
 
     def add(self, vectors: F32, *, threads: int | None = None) -> None:
         """More rows, behind those that are there; not while others search."""
         with omp_threads(threads):
-            self._index.add(vectors)
+            # Not by the index that takes queries: it would leave their last dimension empty.
+            self.index.add(vectors if self.reduction is None else self.reduction.rows(vectors))
+            self._index.ntotal = self.index.ntotal
 
     @property
     def parameters(self) -> dict[str, Any]:
-        hnsw = self._index.hnsw
+        hnsw = self.index.hnsw
         return {
             "links": int(hnsw.nb_neighbors(1)),
             "construction": int(hnsw.efConstruction),
             "quantizer": "SQ8",
+            "width": self.width,
         }
+
+    @property
+    def typical(self) -> Line:
+        return TYPICAL.times(max(TYPICAL_LEAST, min(1.0, self.width / 512)))
+
+    @property
+    def width(self) -> int:
+        """Dimensions of the rows that are compared."""
+        return int(self.index.d)
 
     @property
     def size(self) -> int:
@@ -118,7 +139,9 @@ class HnswEngine:
 
     @property
     def bytes(self) -> int:
-        return self.bytes_for(self.size, self.dim, links=int(self._index.hnsw.nb_neighbors(1)))
+        links = int(self.index.hnsw.nb_neighbors(1))
+        projection = 0 if self.reduction is None else self.reduction.bytes
+        return self.bytes_for(self.size, self.width, links=links) + projection
 
     def candidates(self, queries: F32, effort: Effort) -> I64:
         # Parameters travel with the call: setting them on the index would race between threads.
@@ -152,9 +175,18 @@ class HnswEngine:
     def read(cls, path: Path) -> HnswEngine:
         """The codes and links stay in the page cache, shared by all processes that read them."""
         index = faiss.read_index(str(path), faiss.IO_FLAG_MMAP_IFC)
-        if not isinstance(index, faiss.IndexHNSWSQ):
-            raise ValueError(f"{path.name} holds {type(index).__name__}, not IndexHNSWSQ")
-        return cls(index)
+        engine = cls(index)
+        if not isinstance(engine.index, faiss.IndexHNSWSQ):
+            kind = type(engine.index).__name__
+            raise ValueError(f"{path.name} holds {kind}, not IndexHNSWSQ")
+        return engine
+
+
+def _empty(dim: int, reduction: Reduction | None, links: int, construction: int) -> Any:
+    width = dim if reduction is None else reduction.width
+    index = faiss.IndexHNSWSQ(width, faiss.ScalarQuantizer.QT_8bit, links, faiss.METRIC_L2)
+    index.hnsw.efConstruction = construction
+    return index
 
 
 def _sample(vectors: F32, count: int, seed: int) -> F32:

@@ -20,9 +20,8 @@ SAMPLE_QUERIES = 256
 DEEP, DEEP_SAMPLE_QUERIES = 100, 48
 """From this depth on so many: each of these queries contributes a hundred neighbours or more."""
 DEEPEST = 1024
-PERTURBED_COSINE = 0.75
-"""Cosine between a row and the query made from it. Closer queries flatter a graph that holds the
-row itself: at 0.95 HNSW found 0.984 where truly new rows found 0.943; at 0.7, 0.934."""
+PERTURBED_COSINE = 0.95
+"""Cosine between a row and the query made from it."""
 TIE = 1e-6
 
 Recalls = Mapping[str, float]
@@ -114,12 +113,23 @@ def tune(
 
 
 def perturbed_rows(vectors: F32, count: int, seed: int) -> F32:
-    """`count` queries near rows of the matrix but equal to none: float32 (count, dim), unit."""
+    """`count` queries near rows of the matrix but equal to none: float32 (count, dim), unit.
+
+    Each row is moved along the difference of two others, a direction in which rows do differ. Over
+    200,000 x 512 a graph found 0.952 of the neighbours of such queries and 0.952 of those of truly
+    new rows; with noise alike in all dimensions, which no row has, 0.965, and at a cosine of 0.75
+    0.873, for neighbours that differ in nothing but that noise.
+    """
     generator = np.random.default_rng(seed)
-    rows = generator.choice(len(vectors), min(count, len(vectors)), replace=False)
-    noise = generator.standard_normal((len(rows), vectors.shape[1]))
-    noise /= np.linalg.norm(noise, axis=1, keepdims=True)
-    mixed = PERTURBED_COSINE * vectors[np.sort(rows)] + np.sqrt(1 - PERTURBED_COSINE**2) * noise
+    size, count = len(vectors), min(count, len(vectors))
+    rows = np.sort(generator.choice(size, count, replace=False))
+    one, other = generator.integers(0, size, (2, count))
+    away = vectors[one].astype(np.float64) - vectors[other]
+    lengths = np.linalg.norm(away, axis=1, keepdims=True)
+    same = lengths[:, 0] < 1e-3  # rows that are equal have no direction
+    away[same] = generator.standard_normal((int(same.sum()), vectors.shape[1]))
+    away /= np.linalg.norm(away, axis=1, keepdims=True)
+    mixed = PERTURBED_COSINE * vectors[rows] + np.sqrt(1 - PERTURBED_COSINE**2) * away
     unit: F32 = (mixed / np.linalg.norm(mixed, axis=1, keepdims=True)).astype(np.float32)
     return unit
 

@@ -87,7 +87,7 @@ def test_agrees_with_brute_force(index: VectorIndex, world, name: str, k: int) -
             assert recall == 1.0
             same_rows(found, truth)
         else:
-            assert recall >= TARGET
+            assert recall >= TARGET - 0.01  # 64 queries tell recall within 0.01 or so
             if allowed is not None and np.count_nonzero(allowed) <= k:
                 assert recall == 1.0
             if allowed is not None and np.count_nonzero(allowed) < 100:

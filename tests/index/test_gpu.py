@@ -390,7 +390,7 @@ def test_lists_filled_with_help_are_the_same_lists(world) -> None:
         for clustering in (index.cp, index.pq.cp):
             clustering.seed, clustering.min_points_per_centroid = 7, 1
         with omp_threads(1):
-            fill(index, world.rows[:1000], world.rows, coarse)
+            fill(index, world.rows[:1000], world.rows, coarse, reduced=np.asarray)
         assert coarse is None or coarse.ntotal == 32
         made.append(index)
     del coarse
@@ -610,7 +610,7 @@ def test_lists_and_graphs_of_a_real_device_serve_the_cpu(world) -> None:
         for clustering in (index.cp, index.pq.cp):
             clustering.seed, clustering.min_points_per_centroid = 7, 1
         with gpu.use("a test"):
-            fill(index, world.rows[:4096], world.rows, coarse)
+            fill(index, world.rows[:4096], world.rows, coarse, reduced=np.asarray)
         made.append(index.search(world.own, 100, params=faiss.SearchParametersIVF(nprobe=16))[1])
     truth = world.reference.search(world.own, 10).rows
     recalls = [
