@@ -21,7 +21,7 @@ from trichord.index.matrix_file import MatrixFile
 from trichord.index.persist import load
 from trichord.store import Reader
 from trichord.store.spaces import StoredSpace
-from trichord.types import F32, I64, Modality
+from trichord.types import ABSENT, F32, I64, Modality
 
 STALE_ROWS, STALE_EXACT_ROWS = 50_000, 10_000
 """A base is built anew when more rows than this, and than STALE_SHARE of it, came or went since.
@@ -57,6 +57,11 @@ class Leg:
     def single(self) -> bool:
         """Every item has one segment only: a later one would have another ordinal than 0."""
         return not self.rows.ordinal.any()
+
+    @cached_property
+    def spanless(self) -> bool:
+        """No segment says where it lies in its item."""
+        return not (self.rows.spans != ABSENT).any()
 
     @cached_property
     def exact(self) -> LiveIndex:

@@ -99,11 +99,16 @@ def search(
     where = as_filter(options.where)
     view.passing(where, visible)  # a wrong filter is an error also where there is nothing to search
     there = [view.legs.get((space.name, modality)) for modality in modalities]
-    if options.quick and following is not None and offset == 0:
-        vector, leg = asker.alone(queries), there[0]
-        if vector is not None and leg is not None and view.ungrouped(leg, options.group):
-            allowed = view.allowed(leg, where, visible)
-            return quick.search(view, space, leg, vector, options, names, allowed, following)
+    leg = there[0]
+    if options.quick and offset == 0 and leg and view.ungrouped(leg, options.group):
+        if following is not None:
+            vector = asker.alone(queries)
+            if vector is not None:
+                allowed = view.allowed(leg, where, visible)
+                return quick.one(view, space, leg, vector, options, names, allowed, following)
+        elif isinstance(queries, Vectors):
+            matrix, allowed = asker.matrix(queries), view.allowed(leg, where, visible)
+            return quick.many(view, space, leg, matrix, options, names, allowed)
     stages = Stages(options.explain)
     asked = [(leg, view.allowed(leg, where, visible)) for leg in there if leg and leg.index.live]
     stages.done("filter")

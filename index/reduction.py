@@ -24,7 +24,7 @@ WIDTHS = (32, 64, 96, 128, 192, 256, 384, 512)
 """Dimensions tried, the one more included: multiples of what a register holds."""
 AT_MOST = 0.5
 """Of the full dimension: less would be gained than exact scores of more candidates cost."""
-SLACK, KEPT = 2, 0.995
+SLACK, KEPT = 3, 0.99
 """So large a share of the true neighbours must be among so many times as many of the reduced."""
 FITTED_ROWS = 16_384
 COMPARED_BYTES = 1 << 27

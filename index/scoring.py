@@ -55,7 +55,7 @@ def checked_pair_scores(vectors: F32, queries: F32, rows: I64) -> F32:
 
 def best(scores: F32, rows: I64, k: int) -> Neighbours:
     """The k best of given (n, m) candidates, by descending score, then ascending row."""
-    order = np.lexsort((rows, -scores), axis=-1)[:, :k]
+    order = _order(scores, rows)[:, :k]
     if len(order) == 1:  # plain indexing is several times faster than take_along_axis
         picked = order[0]
         scores, rows = scores[:, picked], rows[:, picked]
@@ -68,3 +68,17 @@ def best(scores: F32, rows: I64, k: int) -> Neighbours:
         scores = np.concatenate([scores, pad.scores], axis=1)
         rows = np.concatenate([rows, pad.rows], axis=1)
     return Neighbours(scores, rows)
+
+
+def _order(scores: F32, rows: I64) -> I64:
+    """Columns by descending score, then ascending row, int64 (n, m)."""
+    falling = -scores
+    if len(scores) > 1:  # one key is sorted in a fifth of the time of two; equal scores are rare
+        order: I64 = np.argsort(falling, axis=1)
+        sorted_ = np.take_along_axis(falling, order, axis=1)
+        tied = (sorted_[:, 1:] == sorted_[:, :-1]).any(axis=1)
+        if tied.any():
+            order[tied] = np.lexsort((rows[tied], falling[tied]), axis=-1)
+        return order
+    order = np.lexsort((rows, falling), axis=-1)
+    return order

@@ -6,6 +6,7 @@ from collections import Counter
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -387,3 +388,42 @@ def test_a_failed_query_stands_in_its_place(world: World) -> None:
     assert answers[-1].item_ids == last.item_ids  # type: ignore[union-attr]
     with pytest.raises(IndexError):
         answers[3]
+
+
+@pytest.mark.parametrize("modality", ["audio", "image", "text"])
+@pytest.mark.parametrize("group", ["segment", "item"])
+@pytest.mark.parametrize("where", [None, "number < 4", "number < 0", "even = true"])
+@pytest.mark.parametrize("limit", [1, 7, 60])
+def test_the_short_way_answers_as_the_long_one(
+    world: World, modality: str, group: str, where: str | None, limit: int
+) -> None:
+    """An explanation is made on the long way only; by whole columns, one query and several."""
+    catalog, _ = world
+    matrix = np.stack([QUERY, embed_text("a blue door", 32), embed_text("wood", 32)])
+    for queries in (matrix, matrix[:1]):
+        options: Any = {
+            "modality": modality,
+            "group": group,
+            "where": where,
+            "limit": limit,
+            "attributes": ("number", "even"),
+        }
+        short = catalog.search_many(queries, **options)
+        long = catalog.search_many(queries, explain=True, **options)
+        assert list(short.bounds) == list(long.bounds) and not short.errors
+        assert short.flat.explanation is None and long.flat.explanation is not None
+        for name, column in vars(long.flat).items():
+            if name in ("explanation", "next_page_token", "probabilities"):
+                continue
+            found = getattr(short.flat, name)
+            if isinstance(column, np.ndarray):
+                np.testing.assert_array_equal(found, column, err_msg=name)
+                assert found.dtype == column.dtype
+            else:
+                assert list(found) == list(column) if name.endswith("s") else found == column
+        for number in range(len(queries)):
+            one = short[number]
+            other = long[number]
+            assert isinstance(one, Hits) and isinstance(other, Hits)
+            assert one.entity_ids == other.entity_ids and one.attributes == other.attributes
+            assert np.array_equal(one.scores, other.scores)
