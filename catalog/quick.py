@@ -15,6 +15,7 @@ import numpy as np
 
 from trichord.answers import Answers
 from trichord.catalog.legs import Leg
+from trichord.catalog.together import Together
 from trichord.catalog.view import View
 from trichord.hits import Hits
 from trichord.index.base import PADDING, Neighbours
@@ -22,6 +23,9 @@ from trichord.index.rowset import RowSet
 from trichord.later import Later
 from trichord.query import SearchOptions
 from trichord.types import ABSENT, F32, I64, Space
+
+Page = tuple[Hits, bool]
+"""Hits, and whether there are more behind them."""
 
 
 def one(
@@ -33,20 +37,90 @@ def one(
     names: Sequence[str],
     allowed: RowSet | None,
     following: Callable[[], str],
+    together: Together[Page] | None = None,
 ) -> Answers:
     """The answer to one query, whose vector float32 (dim,) is a unit one; `allowed`: rows of the
-    leg that may be found (None: all)."""
-    limit, token = options.limit, ""
+    leg that may be found (None: all). together: where others ask at the same time."""
+    if together is None:
+        hits, more = _alone(view, space, leg, vector, options, names, allowed)
+    else:
+        hits, more = together.ask(
+            # What stays as long as somebody waits for it is told apart by where it is.
+            (id(view), id(leg), id(options), id(allowed)),
+            vector,
+            lambda: _alone(view, space, leg, vector, options, names, allowed),
+            lambda matrix: _pages(view, space, leg, matrix, options, names, allowed),
+        )
+    if more:
+        hits.__dict__["next_page_token"] = following()  # nobody has seen these hits yet
+    return Answers(hits, (0, len(hits)))
+
+
+def _alone(
+    view: View,
+    space: Space,
+    leg: Leg,
+    vector: F32,
+    options: SearchOptions,
+    names: Sequence[str],
+    allowed: RowSet | None,
+) -> Page:
+    limit = options.limit
     found = _found(leg, vector[None, :], options, allowed, limit + 1)
     rows, scores = found.rows[0], found.scores[0]
     if len(rows) and rows[-1] == PADDING:
         there = rows != PADDING
         rows, scores = rows[there], scores[there]
-    if len(rows) > limit:
-        rows, scores, token = rows[:limit], scores[:limit], following()
+    more = len(rows) > limit
+    if more:
+        rows, scores = rows[:limit], scores[:limit]
+    return _columns(view, space, leg, rows, scores, names), more
+
+
+def _pages(
+    view: View,
+    space: Space,
+    leg: Leg,
+    matrix: F32,
+    options: SearchOptions,
+    names: Sequence[str],
+    allowed: RowSet | None,
+) -> list[Page]:
+    """First pages of many queries, each as if it were alone."""
+    limit = options.limit
+    found = _found(leg, matrix, options, allowed, limit + 1)
+    there = found.rows != PADDING
+    more = there[:, limit].tolist() if there.shape[1] > limit else [False] * len(matrix)
+    there = there[:, :limit]
+    bounds = [0, *accumulate(there.sum(axis=1).tolist())]
+    rows, scores = found.rows[:, :limit][there], found.scores[:, :limit][there]
     flat = _columns(view, space, leg, rows, scores, names)
-    flat.__dict__["next_page_token"] = token
-    return Answers(flat, (0, len(rows)))
+    entities = flat.entity_ids[:]
+    pages = []
+    for number, further in enumerate(more):
+        part = slice(bounds[number], bounds[number + 1])
+        offsets = flat.segment_offsets[: part.stop - part.start + 1]
+        hits = Hits.of(
+            item_ids=flat.item_ids[part],
+            entity_ids=entities[part],
+            modalities=flat.modalities[part],
+            scores=flat.scores[part],
+            significances=flat.significances[part],
+            segment_offsets=offsets,
+            segment_ordinals=flat.segment_ordinals[part],
+            segment_scores=flat.segment_scores[part],
+            start_ms=flat.start_ms[part],
+            end_ms=flat.end_ms[part],
+            start_char=flat.start_char[part],
+            end_char=flat.end_char[part],
+            attributes={name: values[part] for name, values in flat.attributes.items()},
+            space=flat.space,
+            snapshot=flat.snapshot,
+            frame=flat.frame,
+            bare=flat.bare,
+        )
+        pages.append((hits, further))
+    return pages
 
 
 def many(
@@ -112,6 +186,7 @@ def _columns(
         space=space.name,
         snapshot=view.snapshot.id,
         frame=space.frame.id,
+        bare=leg.single and leg.spanless,
     )
 
 

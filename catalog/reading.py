@@ -9,7 +9,7 @@ from typing import Any, Unpack
 import numpy as np
 
 from trichord.answers import Answers
-from trichord.catalog import admitting, counting, describing, health, pages, searching
+from trichord.catalog import admitting, counting, describing, health, pages, quick, searching
 from trichord.catalog.arguments import as_ids
 from trichord.catalog.asking import Asker, Direction
 from trichord.catalog.encoding import ContentEncoder
@@ -18,6 +18,7 @@ from trichord.catalog.health import SpaceHealth
 from trichord.catalog.latest_keywords import LatestKeywords
 from trichord.catalog.models import Models
 from trichord.catalog.reranking import Reranking
+from trichord.catalog.together import Together
 from trichord.catalog.tools import Tools
 from trichord.catalog.view import View
 from trichord.catalog.viewing import Views
@@ -68,6 +69,7 @@ class Reading:
         self._views = Views(store, kept=kept_fresh)
         self._words = LatestKeywords(store.path)
         self._reranking = reranking
+        self._together: Together[quick.Page] | None = Together() if kept_fresh else None
 
     @property
     def path(self) -> Path:
@@ -265,7 +267,7 @@ class Reading:
         return Asker(view, space, self._models.find(space.name), view.shown(visible))
 
     def _tools(self, view: View) -> Tools:
-        return Tools(lambda: self._words.at(view), self._reranking)
+        return Tools(lambda: self._words.at(view), self._reranking, self._together)
 
     def _encoder_of(self, space: str) -> ContentEncoder | None:
         found = self._models.find(space)

@@ -105,7 +105,10 @@ def search(
             vector = asker.alone(queries)
             if vector is not None:
                 allowed = view.allowed(leg, where, visible)
-                return quick.one(view, space, leg, vector, options, names, allowed, following)
+                others = None if tools is None else tools.together
+                return quick.one(
+                    view, space, leg, vector, options, names, allowed, following, others
+                )
         elif isinstance(queries, Vectors):
             matrix, allowed = asker.matrix(queries), view.allowed(leg, where, visible)
             return quick.many(view, space, leg, matrix, options, names, allowed)

@@ -30,7 +30,7 @@ from trichord.index.planner import Planner, Worker, exact_plan
 from trichord.index.rowset import Allowed, RowSet, rowset_of
 from trichord.index.scoring import best, checked_pair_scores, pair_scores
 from trichord.index.selftest import honours_selector
-from trichord.index.threads import omp_threads
+from trichord.index.threads import batch_threads, omp_threads
 from trichord.types import F32, I64, Bool
 
 WIDENING = 4
@@ -180,7 +180,8 @@ class AnnIndex:
         """As `search`, of arguments that were checked."""
         # One query has nothing to share out, yet BLAS, which reduces it, would wake a thread for
         # it, and that takes as long as the search where the last call is some 0.1 ms ago.
-        with omp_threads(1 if len(queries) == 1 else self._threads):
+        alone = len(queries) == 1
+        with omp_threads(1) if alone else batch_threads(self._threads):
             return self._search(queries, k, rowset, recall, trace)
 
     def plan(

@@ -21,7 +21,7 @@ from trichord.index.plan import Plan, Trace, step
 from trichord.index.planner import exact_plan
 from trichord.index.rowset import Allowed, RowSet, rowset_of
 from trichord.index.scoring import best, checked_pair_scores, pair_scores
-from trichord.index.threads import omp_threads
+from trichord.index.threads import batch_threads, omp_threads
 from trichord.types import F32, I64
 
 QUERY_BLOCK = 128
@@ -88,7 +88,7 @@ class ExactIndex:
         queries, k, _ = checked_queries(queries, self.dim), checked_k(k), checked_recall(recall)
         rowset = rowset_of(allowed, self.size)
         began = perf_counter() if trace is not None else 0.0
-        with omp_threads(self._threads if len(queries) > 1 else None):
+        with batch_threads(self._threads) if len(queries) > 1 else omp_threads(None):
             found = exact_search(self.vectors, queries, k, rowset)
         if trace is not None:
             trace.append(step(self.plan(len(queries), k, rowset), len(queries), began))

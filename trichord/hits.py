@@ -79,6 +79,9 @@ class Hits:
     frame: str = ""
     facets: tuple[Facet, ...] = ()
     explanation: Explanation | None = None
+    bare: bool = field(default=False, repr=False, compare=False)
+    """Known to be hits of one segment each, the first of its item, without spans and without
+    significance: who writes them down need not look."""
 
     @classmethod
     def of(cls, **columns: Any) -> Hits:

@@ -41,10 +41,10 @@ class SearchService(search_pb2_grpc.SearchServiceServicer):
             yield to_streamed(asked.request_id, found)
 
     def _response(self, request: search_pb2.SearchRequest) -> search_pb2.SearchResponse:
-        options = read_options(request)
         if request.HasField("vectors"):
-            answers = self._by_vectors(request, options)
+            answers = self._by_vectors(request)
         else:
+            options = read_options(request)
             checked_count(len(request.queries), "queries")
             if options.page_token and len(request.queries) != 1:
                 raise PageTokenError("a page token continues one query: ask for it alone")
@@ -55,13 +55,14 @@ class SearchService(search_pb2_grpc.SearchServiceServicer):
                 alone(answers)
         return to_response(answers, space=request.space or self._catalog.space_name)
 
-    def _by_vectors(self, request: search_pb2.SearchRequest, options: SearchOptions) -> Answers:
+    def _by_vectors(self, request: search_pb2.SearchRequest) -> Answers:
         if len(request.queries):
             raise InvalidInput("ask by queries or by vectors, not by both in one call")
         rows = from_vector(request.vectors)
         checked_count(len(rows), "queries")
         vectors = Vectors(rows, request.vectors.frame)
-        return self._search(vectors, options, request.space)
+        request.ClearField("vectors")  # 128 kB need not be copied to read what else there is
+        return self._search(vectors, read_options(request), request.space)
 
     def _by_queries(
         self, queries: Sequence[Query | TrichordError], options: SearchOptions, space: str

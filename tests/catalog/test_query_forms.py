@@ -412,8 +412,10 @@ def test_the_short_way_answers_as_the_long_one(
         long = catalog.search_many(queries, explain=True, **options)
         assert list(short.bounds) == list(long.bounds) and not short.errors
         assert short.flat.explanation is None and long.flat.explanation is not None
+        if short.flat.bare:
+            assert not long.flat.segment_ordinals.any() and (long.flat.start_char == -1).all()
         for name, column in vars(long.flat).items():
-            if name in ("explanation", "next_page_token", "probabilities"):
+            if name in ("explanation", "next_page_token", "probabilities", "bare"):
                 continue
             found = getattr(short.flat, name)
             if isinstance(column, np.ndarray):

@@ -73,6 +73,13 @@ def _write_columns(hits: Hits, columns: search_pb2.Hits) -> None:
         told = modalities[:1] if same else modalities
         columns.modalities.extend([MODALITY_NUMBERS[name] for name in told])
     columns.scores.extend(hits.scores.tolist())
+    if not hits.bare:
+        _write_evidence(hits, columns)
+    for name, values in hits.attributes.items():
+        columns.attributes.append(to_column(name, values))
+
+
+def _write_evidence(hits: Hits, columns: search_pb2.Hits) -> None:
     if not np.isnan(hits.significances).all():
         columns.significances.extend(hits.significances.tolist())
     if hits.probabilities is not None:
@@ -86,8 +93,6 @@ def _write_columns(hits: Hits, columns: search_pb2.Hits) -> None:
         segments.scores.extend(hits.segment_scores.tolist())
         for name, of in spans:
             getattr(segments, name).extend(of.tolist())
-    for name, values in hits.attributes.items():
-        columns.attributes.append(to_column(name, values))
 
 
 def _one_segment_each(hits: Hits) -> bool:

@@ -67,10 +67,12 @@ def read_options(request: search_pb2.SearchRequest) -> SearchOptions:
     """Raises InvalidInput for unknown enum numbers and limits out of range, FilterError."""
     if request.ByteSize() > LARGE:  # pictures and sounds are not copied to be left out
         return _read(request)
-    said = search_pb2.SearchRequest()
-    said.CopyFrom(request)
-    said.ClearField("queries")
-    said.ClearField("vectors")
+    said = request
+    if request.HasField("vectors") or len(request.queries):
+        said = search_pb2.SearchRequest()
+        said.CopyFrom(request)
+        said.ClearField("queries")
+        said.ClearField("vectors")
     key = said.SerializeToString()
     known = _READ.get(key)
     if known is not None:
