@@ -6,7 +6,7 @@ requests made before, answers left as bytes). k = 10 with ids, scores and two at
   32 clients      unary searches beside empty calls
   8 clients       searches in streams beside unary ones, each client with one under way; with eight
                   under way told apart
-  64, 256         queries per call, packed, two clients that parse the answers, beside the same
+  64, 256         queries per call, packed, four clients that parse the answers, beside the same
                   batches in process
   processes       32 clients, `trichord serve` with two processes beside one
   one client      call by call in turn: empty, search, and `Client.search` told apart
@@ -50,7 +50,7 @@ from trichord.wire.vectors import write_vector
 SECONDS = 2.0
 IN_PROCESS_SECONDS = 1.0
 CALLS = 150
-BATCH_CLIENTS = 2
+BATCH_CLIENTS = 4
 BATCHES = {64: 0.6, 256: 0.75}
 PIPELINED = 8
 RECALL = 0.95

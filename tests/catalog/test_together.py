@@ -142,6 +142,7 @@ def test_a_served_catalogue_answers_each_thread_as_if_it_were_alone(
     with Catalog.open(tmp_path / "store", space=HashSpace(), create=True) as writer:
         add(writer, some_records())
     matrix = np.random.default_rng(1).standard_normal((40, 32)).astype(np.float32)
+    matrix /= np.linalg.norm(matrix, axis=1, keepdims=True)
     ways: list[dict[str, Any]] = [
         {"modality": "text", "group": "segment", "attributes": "number"},
         {"modality": "image", "where": "number < 3", "attributes": "*"},
