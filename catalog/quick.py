@@ -1,5 +1,5 @@
 """The searches that are asked most often, without what they do not need: vectors, one modality,
-every item one segment, nothing that orders anew, leaves out or explains.
+every item one segment, nothing that orders anew or explains.
 
 The way through `searching` costs some sixty microseconds more for one query, as much as finding the
 hits, and three per query of a batch; the answers are the same, which a test holds against it.
@@ -14,6 +14,7 @@ from itertools import accumulate
 import numpy as np
 
 from trichord.answers import Answers
+from trichord.catalog.excluding import SPARE, Exclusion
 from trichord.catalog.legs import Leg
 from trichord.catalog.together import Together
 from trichord.catalog.view import View
@@ -38,19 +39,26 @@ def one(
     allowed: RowSet | None,
     following: Callable[[], str],
     together: Together[Page] | None = None,
-) -> Answers:
+) -> Answers | None:
     """The answer to one query, whose vector float32 (dim,) is a unit one; `allowed`: rows of the
-    leg that may be found (None: all). together: where others ask at the same time."""
-    if together is None:
-        hits, more = _alone(view, space, leg, vector, options, names, allowed)
+    leg that may be found (None: all). together: where others ask at the same time. None: so many
+    of the nearest are excluded that one has to look deeper."""
+    page: Page | None
+    if options.excludes:
+        page = _less_excluded(view, space, leg, vector, options, names, allowed)
+        if page is None:
+            return None
+    elif together is None:
+        page = _alone(view, space, leg, vector, options, names, allowed)
     else:
-        hits, more = together.ask(
+        page = together.ask(
             # What stays as long as somebody waits for it is told apart by where it is.
             (id(view), id(leg), id(options), id(allowed)),
             vector,
             lambda: _alone(view, space, leg, vector, options, names, allowed),
             lambda matrix: _pages(view, space, leg, matrix, options, names, allowed),
         )
+    hits, more = page
     if more:
         hits.__dict__["next_page_token"] = following()  # nobody has seen these hits yet
     return Answers(hits, (0, len(hits)))
@@ -77,6 +85,29 @@ def _alone(
     return _columns(view, space, leg, rows, scores, names), more
 
 
+def _less_excluded(
+    view: View,
+    space: Space,
+    leg: Leg,
+    vector: F32,
+    options: SearchOptions,
+    names: Sequence[str],
+    allowed: RowSet | None,
+) -> Page | None:
+    limit = options.limit
+    asked = limit + 1 + SPARE
+    found = _found(leg, vector[None, :], options, allowed, asked)
+    rows, scores = found.rows[0], found.scores[0]
+    complete = len(rows) < asked or rows[-1] == PADDING  # there are no more
+    exclusion = Exclusion(options.exclude_items, options.exclude_entities)
+    kept = (rows != PADDING) & ~exclusion.hits(view.items, leg.rows.item[rows])
+    rows, scores = rows[kept], scores[kept]
+    if len(rows) <= limit and not complete:
+        return None
+    page = _columns(view, space, leg, rows[:limit], scores[:limit], names)
+    return page, len(rows) > limit
+
+
 def _pages(
     view: View,
     space: Space,
@@ -86,9 +117,9 @@ def _pages(
     names: Sequence[str],
     allowed: RowSet | None,
 ) -> list[Page]:
-    """First pages of many queries, each as if it were alone."""
+    """First pages of many queries, each what it would be alone: further pages rest on that."""
     limit = options.limit
-    found = _found(leg, matrix, options, allowed, limit + 1)
+    found = _found(leg, matrix, options, allowed, limit + 1, singly=True)
     there = found.rows != PADDING
     more = there[:, limit].tolist() if there.shape[1] > limit else [False] * len(matrix)
     there = there[:, :limit]
@@ -146,15 +177,19 @@ def many(
 
 
 def _found(
-    leg: Leg, matrix: F32, options: SearchOptions, allowed: RowSet | None, depth: int
+    leg: Leg,
+    matrix: F32,
+    options: SearchOptions,
+    allowed: RowSet | None,
+    depth: int,
+    *,
+    singly: bool = False,
 ) -> Neighbours:
     available = leg.index.live if allowed is None else allowed.count
     depth = min(depth, available)
     if not depth:
         return Neighbours.none(len(matrix), 0)
-    if options.recall is None:
-        return leg.index.search_unit(matrix, depth, allowed)
-    return leg.index.search_unit(matrix, depth, allowed, options.recall)
+    return leg.index.search_unit(matrix, depth, allowed, options.recall, singly=singly)
 
 
 def _columns(

@@ -106,10 +106,12 @@ def search(
             if vector is not None:
                 allowed = view.allowed(leg, where, visible)
                 others = None if tools is None else tools.together
-                return quick.one(
+                answer = quick.one(
                     view, space, leg, vector, options, names, allowed, following, others
                 )
-        elif isinstance(queries, Vectors):
+                if answer is not None:
+                    return answer
+        elif isinstance(queries, Vectors) and not options.excludes:
             matrix, allowed = asker.matrix(queries), view.allowed(leg, where, visible)
             return quick.many(view, space, leg, matrix, options, names, allowed)
     stages = Stages(options.explain)

@@ -175,14 +175,22 @@ class AnnIndex:
         return self.search_checked(queries, k, rowset, self.aim(rowset, recall), trace)
 
     def search_checked(
-        self, queries: F32, k: int, rowset: RowSet | None, recall: float, trace: Trace
+        self,
+        queries: F32,
+        k: int,
+        rowset: RowSet | None,
+        recall: float,
+        trace: Trace,
+        *,
+        singly: bool = False,
     ) -> Neighbours:
-        """As `search`, of arguments that were checked."""
+        """As `search`, of arguments that were checked. singly: each query goes the way that it
+        would go alone, and so finds the same; in a batch another way may be cheaper."""
         # One query has nothing to share out, yet BLAS, which reduces it, would wake a thread for
         # it, and that takes as long as the search where the last call is some 0.1 ms ago.
         alone = len(queries) == 1
         with omp_threads(1) if alone else batch_threads(self._threads):
-            return self._search(queries, k, rowset, recall, trace)
+            return self._search(queries, k, rowset, recall, trace, singly)
 
     def plan(
         self, queries: int, k: int, allowed: Allowed = None, recall: float | None = None
@@ -238,12 +246,19 @@ class AnnIndex:
         return best(pair_scores(self.vectors, queries, rows), rows, k), enough
 
     def _search(
-        self, queries: F32, k: int, rowset: RowSet | None, recall: float, trace: Trace
+        self,
+        queries: F32,
+        k: int,
+        rowset: RowSet | None,
+        recall: float,
+        trace: Trace,
+        singly: bool = False,
     ) -> Neighbours:
         available = self.size if rowset is None else rowset.count
         if available == 0 or len(queries) == 0:
             return Neighbours.none(len(queries), k)
-        plan = self.planner.plan(len(queries), k, available, recall)
+        together = 1 if singly else len(queries)
+        plan = self.planner.plan(together, k, available, recall)
         answer, enough = self._taken(plan, queries, k, rowset, trace, 0)
         if enough is None or (enough[0] if len(enough) == 1 else enough.all()):
             return answer
@@ -251,7 +266,8 @@ class AnnIndex:
         while not enough.all():
             open_ = np.flatnonzero(~enough)
             depth *= WIDENING
-            plan = self.planner.deeper(len(open_), depth, available, recall)
+            together = 1 if singly else len(open_)
+            plan = self.planner.deeper(together, depth, available, recall)
             widened = round(np.log(depth / needed) / np.log(WIDENING))
             found, good = self._taken(plan, queries[open_], k, rowset, trace, widened)
             answer.scores[open_], answer.rows[open_] = found.scores, found.rows

@@ -144,20 +144,62 @@ class LiveIndex:
         if allowed is None and self._keep_base is None and not len(self._fresh):
             return self.base.search(queries, k, recall=recall, trace=trace)
         rowset = rowset_of(allowed, self.size)
-        split, of_base = self.base.size, self._keep_base
-        if rowset is not None:
-            of_base = rowset.part(0, split, of_base)
+        of_base = self._of_base(rowset)
         recall = self._aim(rowset, recall)
         found = self.base.search(queries, k, allowed=of_base, recall=recall, trace=trace)
         if not len(self._fresh):
             return found
         queries = np.ascontiguousarray(queries, dtype=np.float32)
-        graph = self._grown()
+        return self._with_fresh(found, queries, k, rowset, recall, trace)
+
+    def search_unit(
+        self,
+        queries: F32,
+        k: int,
+        allowed: RowSet | None = None,
+        recall: float | None = None,
+        *,
+        singly: bool = False,
+    ) -> Neighbours:
+        """As `search`, of queries that are known to be C-contiguous unit rows: looking at them
+        again would take a tenth of the time of a batch. singly: each query finds what it would find
+        alone; in a batch another way may be cheaper, and find others."""
+        base = self.base
+        if not isinstance(base, AnnIndex):
+            return self.search(queries, k, allowed=allowed, recall=recall)
+        rowset = rowset_of(allowed, self.size)
+        of_base = self._of_base(rowset)
+        recall = self._aim(rowset, recall)
+        aim = base.aim(of_base, recall)
+        found = base.search_checked(queries, k, of_base, aim, None, singly=singly)
+        if not len(self._fresh):
+            return found
+        return self._with_fresh(found, queries, k, rowset, recall, None, singly)
+
+    def _of_base(self, rowset: RowSet | None) -> RowSet | None:
+        """Rows of the base that a search may find; None: all."""
+        if rowset is None:
+            return self._keep_base
+        return rowset.part(0, self.base.size, self._keep_base)
+
+    def _with_fresh(
+        self,
+        found: Neighbours,
+        queries: F32,
+        k: int,
+        rowset: RowSet | None,
+        recall: float | None,
+        trace: Trace,
+        singly: bool = False,
+    ) -> Neighbours:
+        """What was found in the base, and what is nearer among the fresh rows."""
+        split, graph = self.base.size, self._grown()
         covered = 0 if graph is None else graph.size
         in_graph, in_rest = self._fresh_sets(rowset, covered)
         parts: list[tuple[Neighbours, int]] = []
         if graph is not None:
-            parts.append((self._in_graph(graph, queries, k, in_graph, recall, trace), split))
+            near = self._in_graph(graph, queries, k, in_graph, recall, trace, singly)
+            parts.append((near, split))
         if covered < len(self._fresh):
             began = perf_counter() if trace is not None else 0.0
             rest = exact_search(self._fresh[covered:], queries, k, in_rest)
@@ -166,19 +208,6 @@ class LiveIndex:
                 plan = self._rest_plan(len(queries), covered, in_rest)
                 trace.append(step(plan, len(queries), began))
         return _merged(found, parts, k)
-
-    def search_unit(
-        self, queries: F32, k: int, allowed: RowSet | None = None, recall: float | None = None
-    ) -> Neighbours:
-        """As `search`, of queries that are known to be C-contiguous unit rows: looking at them
-        again would take a tenth of the time of a batch."""
-        base = self.base
-        if not isinstance(base, AnnIndex) or len(self._fresh):
-            return self.search(queries, k, allowed=allowed, recall=recall)
-        recall, keep = self._aim(allowed, recall), self._keep_base
-        if allowed is not None:
-            keep = allowed.part(0, base.size, keep)
-        return base.search_checked(queries, k, keep, base.aim(keep, recall), None)
 
     def _aim(self, rowset: RowSet | None, recall: float | None) -> float | None:
         """The recall to ask of the tiers; None: what each takes under a filter. A few removed rows
@@ -194,9 +223,7 @@ class LiveIndex:
     ) -> Plan:
         """That of the base, with the rows and the time of all tiers, which are its parts."""
         rowset = rowset_of(allowed, self.size)
-        of_base = self._keep_base
-        if rowset is not None:
-            of_base = rowset.part(0, self.base.size, of_base)
+        of_base = self._of_base(rowset)
         recall = self._aim(rowset, recall)
         base = self.base.plan(queries, k, of_base, recall)
         if not len(self._fresh):
@@ -238,9 +265,11 @@ class LiveIndex:
         rowset: RowSet | None,
         recall: float | None,
         trace: Trace,
+        singly: bool,
     ) -> Neighbours:
         steps: Trace = None if trace is None else []
-        found = graph.search_checked(queries, k, rowset, graph.aim(rowset, recall), steps)
+        aim = graph.aim(rowset, recall)
+        found = graph.search_checked(queries, k, rowset, aim, steps, singly=singly)
         if trace is not None and steps is not None:
             trace += [replace(one, way="fresh" if one.effort else one.way) for one in steps]
         return found

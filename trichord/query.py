@@ -371,18 +371,20 @@ class SearchOptions:
 
     @cached_property
     def quick(self) -> bool:
-        """Whether nothing is asked but the nearest of one modality."""
+        """Whether nothing is asked but the nearest of one modality, less what is excluded."""
         return len(self.modality) == 1 and not (
             self.exact
             or self.page_token
             or self.explain
             or self.facets
-            or self.exclude_items
-            or self.exclude_entities
             or self.fuse == "significance"
             or self.has_thresholds
             or self.reorders
         )
+
+    @property
+    def excludes(self) -> bool:
+        return bool(self.exclude_items or self.exclude_entities)
 
     @property
     def has_thresholds(self) -> bool:

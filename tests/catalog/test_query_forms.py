@@ -429,3 +429,31 @@ def test_the_short_way_answers_as_the_long_one(
             assert isinstance(one, Hits) and isinstance(other, Hits)
             assert one.entity_ids == other.entity_ids and one.attributes == other.attributes
             assert np.array_equal(one.scores, other.scores)
+
+
+@pytest.mark.parametrize("best", [0, 3, 12, 40])
+@pytest.mark.parametrize("limit", [1, 7, 60])
+@pytest.mark.parametrize("where", [None, "number < 4"])
+def test_the_short_way_leaves_out_what_is_excluded(
+    world: World, best: int, limit: int, where: str | None
+) -> None:
+    """More of the nearest than are asked in spare, and some that are far away."""
+    catalog, _ = world
+    options: Any = {"modality": "image", "where": where}
+    first = catalog.search(QUERY, limit=100, **options)
+    out = {*first.item_ids[:best], *first.item_ids[-2:], "unknown"}
+    entities = {first.entity_ids[best]} if best < len(first) else set()
+    for excluded in ({"exclude_items": out}, {"exclude_items": out, "exclude_entities": entities}):
+        asked = options | excluded
+        short = catalog.search(QUERY, limit=limit, **asked)
+        long = catalog.search(QUERY, limit=limit, explain=True, **asked)
+        assert short.item_ids == long.item_ids and np.array_equal(short.scores, long.scores)
+        assert short.next_page_token == long.next_page_token
+        gone = excluded.get("exclude_entities", set())
+        left = [
+            item
+            for item, entity in zip(first.item_ids, first.entity_ids, strict=True)
+            if item not in out and entity not in gone
+        ]
+        assert list(short.item_ids) == left[:limit]
+        assert bool(short.next_page_token) == (len(left) > limit)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -15,6 +16,9 @@ from trichord.index.ann import AnnIndex
 from trichord.index.exact import ExactIndex
 from trichord.index.live import LiveIndex, take
 from trichord.index.reference import ReferenceIndex
+from trichord.index.rowset import RowSet
+from trichord.index.synthetic import Synthetic
+from trichord.index.tail import Tiers
 
 DIM = 6
 POOL = np.random.default_rng(0).standard_normal((500, DIM))
@@ -145,3 +149,38 @@ def test_take_crosses_the_seam() -> None:
     rows = [15, 0, 9, 10, 15]
     assert np.array_equal(take(live, rows), POOL[rows])
     assert take(live, []).shape == (0, DIM)
+
+
+@pytest.mark.parametrize("share", [1.0, 0.5, 0.2, 0.03])
+@pytest.mark.parametrize("recall", [None, 0.9])
+def test_a_batch_can_find_what_each_query_finds_alone(
+    ann: AnnIndex, world, share: float, recall: float | None
+) -> None:
+    """Also where exact search is what a batch would take."""
+    exact = replace(ann.costs.exact, batch_gathered=1e-6, batch_streamed=1e-6)
+    cheap = AnnIndex(
+        ann.vectors,
+        ann.engine,
+        ann.curves,
+        ann.info,
+        costs=replace(ann.costs, exact=exact),
+        samples=ann.samples,
+    )
+    mask = np.random.default_rng(5).random(len(world.rows) + 900) < share
+    new = Synthetic(32, seed=7, modalities=2, clusters=150, intrinsic=12).draw(900, seed=9)[0]
+    live = LiveIndex(cheap, tiers=Tiers(exact_rows=200, rest=100, step=400))
+    live = live.with_changes(new, np.arange(0, 3000, 37))
+    assert live.settled()
+    rowset = RowSet(mask & live.alive) if share < 1 else None
+    queries = np.ascontiguousarray(np.concatenate([world.own[:20], world.cross[:20]]))
+    together = live.search_unit(queries, 10, rowset, recall, singly=True)
+    for number in range(len(queries)):
+        alone = live.search(queries[number : number + 1], 10, allowed=rowset, recall=recall)
+        assert np.array_equal(together.rows[number], alone.rows[0])
+        assert np.array_equal(together.scores[number], alone.scores[0])
+    assert cheap.plan(len(queries), 10, None, recall).way == "exact"
+    if share == 1:
+        assert cheap.plan(1, 10, None, recall).way != "exact"
+    as_batch = live.search_unit(queries, 10, rowset, recall)
+    checked = live.search(queries, 10, allowed=rowset, recall=recall)
+    assert np.array_equal(as_batch.rows, checked.rows)
