@@ -127,9 +127,9 @@ def _exact_block(vectors: F32, queries: F32, k: int, rowset: RowSet | None) -> N
         return _one_query(vectors, queries, k, rowset)
     leaders = Leaders(len(queries), min(k, len(vectors)))
     if rowset is not None and rowset.count < GATHER_BELOW * len(vectors):
-        _score_rows(leaders, vectors, queries, rowset.rows)
+        score_rows(leaders, vectors, queries, rowset.rows)
     else:
-        _score_all(leaders, vectors, queries, rowset)
+        score_all(leaders, vectors, queries, rowset)
     rows = leaders.candidates()
     return best(pair_scores(vectors, queries, rows), rows, k)
 
@@ -153,7 +153,8 @@ def _one_query(vectors: F32, query: F32, k: int, rowset: RowSet | None) -> Neigh
     return best(scores, rows, k)
 
 
-def _score_all(leaders: Leaders, vectors: F32, queries: F32, rowset: RowSet | None) -> None:
+def score_all(leaders: Leaders, vectors: F32, queries: F32, rowset: RowSet | None) -> None:
+    """All rows, block by block, less those that the set excludes."""
     height = block_height(len(queries))
     penalty = None
     if rowset is not None:
@@ -165,7 +166,8 @@ def _score_all(leaders: Leaders, vectors: F32, queries: F32, rowset: RowSet | No
         leaders.add(scores, start)
 
 
-def _score_rows(leaders: Leaders, vectors: F32, queries: F32, rows: I64) -> None:
+def score_rows(leaders: Leaders, vectors: F32, queries: F32, rows: I64) -> None:
+    """Given rows only, where they lie or copied block by block."""
     height = block_height(len(queries))
     for start in range(0, len(rows), height):
         block = rows[start : start + height]

@@ -21,6 +21,7 @@ from trichord.index.base import (
 )
 from trichord.index.exact import exact_search
 from trichord.index.fresh import Grower
+from trichord.index.narrow import FROM_ROWS, narrow_search
 from trichord.index.plan import Plan, Trace, step
 from trichord.index.planner import exact_plan
 from trichord.index.rowset import Allowed, RowSet, rowset_of
@@ -38,15 +39,17 @@ class LiveIndex:
 
     Rows below base.size are rows of the base, row base.size + i is the i-th fresh row. A removed
     row keeps its number and never appears in an answer. Fresh rows over an exact base are searched
-    exactly; over another one, all but the newest thousands by a graph that is grown in the
-    background (see tail). A value takes over graphs until one covers all it can see of them.
+    exactly; over another one, all but the newest by a graph that is grown in the background (see
+    tail), and these, where they are many and the base has reduced rows, by reduced copies (see
+    narrow). A value takes over graphs until one covers all it can see of them.
     """
 
     def __init__(self, base: VectorIndex, *, tiers: Tiers = TIERS) -> None:
         self.base = base
         # An exact index promises to be exact, fresh rows included.
         grower = Grower(base) if isinstance(base, AnnIndex) else None
-        self._tail = Tail(base.dim, grower, tiers)
+        reduction = getattr(base.engine, "reduction", None) if isinstance(base, AnnIndex) else None
+        self._tail = Tail(base.dim, grower, tiers, reduction=reduction)
         self._fresh = self._tail.view(0)
         self._graph: AnnIndex | None = None
         self._parts: tuple[int, RowSet | None, RowSet | None] | None = None
@@ -202,7 +205,7 @@ class LiveIndex:
             parts.append((near, split))
         if covered < len(self._fresh):
             began = perf_counter() if trace is not None else 0.0
-            rest = exact_search(self._fresh[covered:], queries, k, in_rest)
+            rest = self._in_rest(queries, k, covered, in_rest, recall)
             parts.append((rest, split + covered))
             if trace is not None:
                 plan = self._rest_plan(len(queries), covered, in_rest)
@@ -273,6 +276,17 @@ class LiveIndex:
         if trace is not None and steps is not None:
             trace += [replace(one, way="fresh" if one.effort else one.way) for one in steps]
         return found
+
+    def _in_rest(
+        self, queries: F32, k: int, covered: int, rowset: RowSet | None, recall: float | None
+    ) -> Neighbours:
+        """Rows that no graph carries yet: many of them by their reduced copies."""
+        rest, reduction = self._fresh[covered:], self._tail.reduction
+        count = len(rest) if rowset is None else rowset.count
+        if reduction is None or count < FROM_ROWS or recall == 1:
+            return exact_search(rest, queries, k, rowset)
+        narrow = self._tail.narrow(covered, len(self._fresh))
+        return narrow_search(rest, narrow, queries, reduction.queries(queries), k, rowset)
 
     def _fresh_sets(
         self, rowset: RowSet | None, covered: int

@@ -68,6 +68,15 @@ class Reduction:
             part[:, -1] = np.sqrt(np.maximum(0.0, 1.0 - squares))
         return reduced
 
+    def queries(self, vectors: F32) -> F32:
+        """Queries float32 (n, dim) -> float32 (n, width), 0 in the last dimension."""
+        if len(vectors) == 1:  # too little for either library to wake a thread, if numpy does it
+            one = np.zeros((1, self.width), np.float32)
+            one[0, :-1] = vectors[0] @ self.projection
+            return one
+        reduced: F32 = self._transform.apply(vectors)
+        return reduced
+
     def before(self, index: Any) -> Any:
         """A FAISS index that takes full queries and asks `index`, which holds reduced rows."""
         return faiss.IndexPreTransform(self._transform, index)

@@ -19,6 +19,7 @@ import numpy as np
 from trichord.index.ann import AnnIndex
 from trichord.index.background import FRESH
 from trichord.index.fresh import Grower
+from trichord.index.reduction import Reduction
 from trichord.types import F32
 
 
@@ -42,11 +43,22 @@ class Tail:
 
     A value sees the first rows only, so appending behind them disturbs no one. If two values are
     made from the same one, the first appends in place and the second copies. grower: makes graphs;
-    None: all rows are searched exactly.
+    None: all rows are searched one by one. reduction: rows are kept reduced as well, for that.
     """
 
-    def __init__(self, dim: int, grower: Grower | None, tiers: Tiers, capacity: int = 0) -> None:
+    def __init__(
+        self,
+        dim: int,
+        grower: Grower | None,
+        tiers: Tiers,
+        capacity: int = 0,
+        *,
+        reduction: Reduction | None = None,
+    ) -> None:
         self._rows: F32 = np.empty((capacity, dim), dtype=np.float32)
+        self.reduction = reduction
+        width = 0 if reduction is None else reduction.width
+        self._narrow: F32 = np.empty((capacity, width), dtype=np.float32)
         self._used = 0
         self._grower, self._tiers = grower, tiers
         self._growing = False
@@ -61,13 +73,18 @@ class Tail:
         view.flags.writeable = False
         return view
 
+    def narrow(self, first: int, count: int) -> F32:
+        """Rows `first` to `count - 1`, reduced: float32 (count - first, width)."""
+        view = self._narrow[first:count]
+        view.flags.writeable = False
+        return view
+
     def appended(self, count: int, rows: F32) -> tuple[Tail, F32]:
         """The tail and its view after `rows` were put behind its first `count` rows."""
         total = count + len(rows)
         with self._changed:
             if self._used == count and total <= len(self._rows):
-                self._rows[count:total] = rows
-                self._used = total
+                self._put(count, rows)
                 self._grow_if_over(self._tiers.exact_rows)
                 return self, self.view(total)
         return self._copied(count, rows, total)
@@ -93,10 +110,16 @@ class Tail:
         return 0 if self.graph is None else self.graph.size
 
     def _copied(self, count: int, rows: F32, total: int) -> tuple[Tail, F32]:
-        other = Tail(self._rows.shape[1], self._grower, self._tiers, capacity=max(64, 2 * total))
+        other = Tail(
+            self._rows.shape[1],
+            self._grower,
+            self._tiers,
+            capacity=max(64, 2 * total),
+            reduction=self.reduction,
+        )
         other._rows[:count] = self._rows[:count]
-        other._rows[count:total] = rows
-        other._used = total
+        other._narrow[:count] = self._narrow[:count]
+        other._put(count, rows)
         graph = self.graph
         if graph is not None and graph.size <= count:
             other.graph = graph.over(other.view(graph.size))
@@ -106,6 +129,13 @@ class Tail:
             if self._used == count:
                 self._left = True
         return other, other.view(total)
+
+    def _put(self, first: int, rows: F32) -> None:
+        total = first + len(rows)
+        self._rows[first:total] = rows
+        if self.reduction is not None:
+            self._narrow[first:total] = self.reduction.rows(rows)
+        self._used = total
 
     def _grow_if_over(self, rest: int) -> None:
         """Soon, if more rows than that stand behind the graph. With the lock held."""

@@ -10,16 +10,21 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
+from trichord.index import narrow
 from trichord.index._faiss import faiss
 from trichord.index.ann import AnnIndex
 from trichord.index.build import build
 from trichord.index.fresh import Grower
 from trichord.index.hnsw import HnswEngine
 from trichord.index.ivf import IvfEngine
+from trichord.index.live import LiveIndex
 from trichord.index.persist import load, save
 from trichord.index.plan import Effort
 from trichord.index.reduction import Reduction, fitted, split
+from trichord.index.reference import ReferenceIndex
+from trichord.index.rowset import RowSet
 from trichord.index.synthetic import Synthetic
+from trichord.index.tail import Tiers
 from trichord.types import F32
 
 DIM = 96
@@ -174,3 +179,60 @@ def test_a_graph_over_fresh_rows_fits_a_reduction_of_its_own(low: tuple[F32, F32
     true = nearest(fresh, asked, 10)
     hits = sum(len(a & set(b.tolist())) for a, b in zip(true, found, strict=True))
     assert hits / 600 >= 0.92
+
+
+@pytest.mark.parametrize("share", [1.0, 0.5, 0.02])
+@pytest.mark.parametrize("queries", [1, 40])
+@pytest.mark.parametrize("at_once", [1 << 20, 1 << 12])
+def test_rows_without_a_graph_are_found_by_their_reduced_copies(
+    low: tuple[F32, F32],
+    share: float,
+    queries: int,
+    at_once: int,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(narrow, "SCORES_AT_ONCE", at_once)
+    rows, asked = low[0], low[1][:queries]
+    reduction = fitted(rows, {"new": low[1]}, 10)
+    assert reduction is not None
+    mask = np.random.default_rng(1).random(len(rows)) < share
+    rowset = None if share == 1 else RowSet(mask)
+    found = narrow.narrow_search(
+        rows, reduction.rows(rows), asked, reduction.queries(asked), 10, rowset
+    )
+    true = ReferenceIndex(rows).search(asked, 10, allowed=mask)
+    assert found.rows.shape == true.rows.shape
+    hits = sum(len(set(a) & set(b)) for a, b in zip(found.rows, true.rows, strict=True))
+    assert hits >= 0.995 * true.rows.size
+    assert mask[found.rows].all()
+    expected = np.take_along_axis(asked @ rows.T, found.rows, axis=1)
+    np.testing.assert_allclose(found.scores, expected, atol=1e-6)
+    assert (np.diff(found.scores, axis=1) <= 0).all()
+
+
+def test_reduced_copies_follow_a_live_index(low: tuple[F32, F32]) -> None:
+    """Through additions in place, forks and removals; with a recall of 1 they are not used."""
+    rows, asked = low
+    base = build(rows[:2000], kind="hnsw", threads=1, fitted=False)
+    assert isinstance(base, AnnIndex)
+    waiting = Tiers(exact_rows=10**9)
+    parts = [rows[2000:2600], rows[2600:3300], rows[3300:4000]]
+    live = LiveIndex(base, tiers=waiting)
+    for part in parts[:2]:
+        live = live.with_changes(part)
+    fork = live.with_changes(parts[2][::-1].copy(), np.arange(2000, 2100))
+    live = live.with_changes(parts[2], np.arange(2050, 2150))
+    for value, order in ((live, parts[2]), (fork, parts[2][::-1])):
+        whole = np.concatenate([rows[:3300], order])
+        true = ReferenceIndex(whole).search(asked, 10, allowed=value.alive)
+        for ask in (value.search, value.search_unit):
+            found = ask(asked, 10)
+            hits = sum(len(set(a) & set(b)) for a, b in zip(found.rows, true.rows, strict=True))
+            assert hits >= 0.96 * true.rows.size  # the base aims at 0.95
+            assert value.alive[found.rows].all()
+        assert np.array_equal(value.search(asked, 10, recall=1.0).rows, true.rows)
+        only_fresh = np.arange(len(whole)) >= 2000
+        found = value.search(asked, 10, allowed=only_fresh & value.alive)
+        true = ReferenceIndex(whole).search(asked, 10, allowed=only_fresh & value.alive)
+        hits = sum(len(set(a) & set(b)) for a, b in zip(found.rows, true.rows, strict=True))
+        assert hits >= 0.995 * true.rows.size
