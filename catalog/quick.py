@@ -8,6 +8,7 @@ hits, and three per query of a batch; the answers are the same, which a test hol
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from functools import lru_cache
 from itertools import accumulate
 
@@ -16,10 +17,10 @@ import numpy as np
 from trichord.answers import Answers
 from trichord.catalog.excluding import SPARE, Exclusion
 from trichord.catalog.legs import Leg
-from trichord.catalog.together import Together
 from trichord.catalog.view import View
 from trichord.hits import Hits
 from trichord.index.base import PADDING, Neighbours
+from trichord.index.batching import Batcher
 from trichord.index.rowset import RowSet
 from trichord.later import Later
 from trichord.query import SearchOptions
@@ -28,53 +29,68 @@ from trichord.types import ABSENT, F32, I64, Space
 Page = tuple[Hits, bool]
 """Hits, and whether there are more behind them."""
 
+AT_ONCE = 64
+"""Queries that meet, of one batch."""
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """One query, whose vector float32 (dim,) is a unit one, by `options` that suit; `names`: the
+    attributes it wants; `allowed`: rows of the leg that may be found (None: all)."""
+
+    view: View
+    space: Space
+    leg: Leg
+    vector: F32
+    options: SearchOptions
+    names: Sequence[str]
+    allowed: RowSet | None
+
+
+Meeting = Batcher[Asked, Page]
+"""Where queries of several threads meet."""
+
+
+def meeting() -> Meeting:
+    """Queries that come while another one is answered are answered as one batch, if all but their
+    vectors is the same. Most of the time of a query goes into its own way through Python, which one
+    thread at a time can go."""
+    # What a job holds is told apart by where it is: no other object is there as long as it waits.
+    return Batcher(
+        _answered,
+        key=lambda job: (id(job.view), id(job.leg), id(job.options), id(job.allowed)),
+        most=AT_ONCE,
+    )
+
 
 def one(
-    view: View,
-    space: Space,
-    leg: Leg,
-    vector: F32,
-    options: SearchOptions,
-    names: Sequence[str],
-    allowed: RowSet | None,
-    following: Callable[[], str],
-    together: Together[Page] | None = None,
+    asked: Asked, following: Callable[[], str], meeting: Meeting | None = None
 ) -> Answers | None:
-    """The answer to one query, whose vector float32 (dim,) is a unit one; `allowed`: rows of the
-    leg that may be found (None: all). together: where others ask at the same time. None: so many
-    of the nearest are excluded that one has to look deeper."""
+    """The answer to one query. `following` makes the token of the next page; `meeting`: where
+    others ask at the same time. None: so many of the nearest are excluded that one has to look
+    deeper."""
     page: Page | None
-    if options.excludes:
-        page = _less_excluded(view, space, leg, vector, options, names, allowed)
+    if asked.options.excludes:
+        page = _less_excluded(asked)
         if page is None:
             return None
-    elif together is None:
-        page = _alone(view, space, leg, vector, options, names, allowed)
     else:
-        page = together.ask(
-            # What stays as long as somebody waits for it is told apart by where it is.
-            (id(view), id(leg), id(options), id(allowed)),
-            vector,
-            lambda: _alone(view, space, leg, vector, options, names, allowed),
-            lambda matrix: _pages(view, space, leg, matrix, options, names, allowed),
-        )
+        page = _alone(asked) if meeting is None else meeting(asked)
     hits, more = page
     if more:
         hits.__dict__["next_page_token"] = following()  # nobody has seen these hits yet
     return Answers(hits, (0, len(hits)))
 
 
-def _alone(
-    view: View,
-    space: Space,
-    leg: Leg,
-    vector: F32,
-    options: SearchOptions,
-    names: Sequence[str],
-    allowed: RowSet | None,
-) -> Page:
-    limit = options.limit
-    found = _found(leg, vector[None, :], options, allowed, limit + 1)
+def _answered(jobs: Sequence[Asked]) -> Sequence[Page]:
+    if len(jobs) == 1:
+        return [_alone(jobs[0])]
+    return _pages(jobs[0], np.stack([job.vector for job in jobs]))
+
+
+def _alone(asked: Asked) -> Page:
+    limit = asked.options.limit
+    found = _found(asked.leg, asked.vector[None, :], asked.options, asked.allowed, limit + 1)
     rows, scores = found.rows[0], found.scores[0]
     if len(rows) and rows[-1] == PADDING:
         there = rows != PADDING
@@ -82,50 +98,36 @@ def _alone(
     more = len(rows) > limit
     if more:
         rows, scores = rows[:limit], scores[:limit]
-    return _columns(view, space, leg, rows, scores, names), more
+    return _columns(asked.view, asked.space, asked.leg, rows, scores, asked.names), more
 
 
-def _less_excluded(
-    view: View,
-    space: Space,
-    leg: Leg,
-    vector: F32,
-    options: SearchOptions,
-    names: Sequence[str],
-    allowed: RowSet | None,
-) -> Page | None:
+def _less_excluded(asked: Asked) -> Page | None:
+    view, leg, options = asked.view, asked.leg, asked.options
     limit = options.limit
-    asked = limit + 1 + SPARE
-    found = _found(leg, vector[None, :], options, allowed, asked)
+    depth = limit + 1 + SPARE
+    found = _found(leg, asked.vector[None, :], options, asked.allowed, depth)
     rows, scores = found.rows[0], found.scores[0]
-    complete = len(rows) < asked or rows[-1] == PADDING  # there are no more
+    complete = len(rows) < depth or rows[-1] == PADDING  # there are no more
     exclusion = Exclusion(options.exclude_items, options.exclude_entities)
     kept = (rows != PADDING) & ~exclusion.hits(view.items, leg.rows.item[rows])
     rows, scores = rows[kept], scores[kept]
     if len(rows) <= limit and not complete:
         return None
-    page = _columns(view, space, leg, rows[:limit], scores[:limit], names)
-    return page, len(rows) > limit
+    hits = _columns(view, asked.space, leg, rows[:limit], scores[:limit], asked.names)
+    return hits, len(rows) > limit
 
 
-def _pages(
-    view: View,
-    space: Space,
-    leg: Leg,
-    matrix: F32,
-    options: SearchOptions,
-    names: Sequence[str],
-    allowed: RowSet | None,
-) -> list[Page]:
-    """First pages of many queries, each what it would be alone: further pages rest on that."""
-    limit = options.limit
-    found = _found(leg, matrix, options, allowed, limit + 1, singly=True)
+def _pages(asked: Asked, matrix: F32) -> list[Page]:
+    """First pages of many queries that ask like this one, each what it would be alone: further
+    pages rest on that."""
+    limit = asked.options.limit
+    found = _found(asked.leg, matrix, asked.options, asked.allowed, limit + 1, singly=True)
     there = found.rows != PADDING
     more = there[:, limit].tolist() if there.shape[1] > limit else [False] * len(matrix)
     there = there[:, :limit]
     bounds = [0, *accumulate(there.sum(axis=1).tolist())]
     rows, scores = found.rows[:, :limit][there], found.scores[:, :limit][there]
-    flat = _columns(view, space, leg, rows, scores, names)
+    flat = _columns(asked.view, asked.space, asked.leg, rows, scores, asked.names)
     entities = flat.entity_ids[:]
     pages = []
     for number, further in enumerate(more):

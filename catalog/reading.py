@@ -18,7 +18,6 @@ from trichord.catalog.health import SpaceHealth
 from trichord.catalog.latest_keywords import LatestKeywords
 from trichord.catalog.models import Models
 from trichord.catalog.reranking import Reranking
-from trichord.catalog.together import Together
 from trichord.catalog.tools import Tools
 from trichord.catalog.view import View
 from trichord.catalog.viewing import Views
@@ -69,7 +68,7 @@ class Reading:
         self._views = Views(store, kept=kept_fresh)
         self._words = LatestKeywords(store.path)
         self._reranking = reranking
-        self._together: Together[quick.Page] | None = Together() if kept_fresh else None
+        self._meeting = quick.meeting() if kept_fresh else None
 
     @property
     def path(self) -> Path:
@@ -267,7 +266,7 @@ class Reading:
         return Asker(view, space, self._models.find(space.name), view.shown(visible))
 
     def _tools(self, view: View) -> Tools:
-        return Tools(lambda: self._words.at(view), self._reranking, self._together)
+        return Tools(lambda: self._words.at(view), self._reranking, self._meeting)
 
     def _encoder_of(self, space: str) -> ContentEncoder | None:
         found = self._models.find(space)

@@ -105,10 +105,9 @@ def search(
             vector = asker.alone(queries)
             if vector is not None:
                 allowed = view.allowed(leg, where, visible)
-                others = None if tools is None else tools.together
-                answer = quick.one(
-                    view, space, leg, vector, options, names, allowed, following, others
-                )
+                meeting = None if tools is None else tools.meeting
+                one = quick.Asked(view, space, leg, vector, options, names, allowed)
+                answer = quick.one(one, following, meeting)
                 if answer is not None:
                     return answer
         elif isinstance(queries, Vectors) and not options.excludes:

@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
-from trichord.catalog.together import Together
+from trichord.index.batching import Batcher
 from trichord.types import F32, I64, Bool
 
 
@@ -29,9 +29,9 @@ class SecondOpinion(Protocol):
 
 @dataclass(frozen=True)
 class Tools:
-    """`words` opens the index of words of the searched view when it is first needed. `together`:
-    where searches of one query by many threads meet; None: there is one thread, or few."""
+    """`words` opens the index of words of the searched view when it is first needed. `meeting`:
+    where queries of many threads meet; None: there is one thread, or few."""
 
     words: Callable[[], Words] | None = None
     reranker: SecondOpinion | None = None
-    together: Together[Any] | None = None
+    meeting: Batcher[Any, Any] | None = None

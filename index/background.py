@@ -15,11 +15,11 @@ log = logging.getLogger("trichord.index")
 
 
 class Background:
-    """Runs jobs one after the other in a thread; a nice one yields to all others. The thread starts
-    with the first job and ends with the process, which does not wait for it."""
+    """Runs jobs one after the other in a thread that yields to all others. The thread starts with
+    the first job and ends with the process, which does not wait for it."""
 
-    def __init__(self, name: str, *, nice: bool = True) -> None:
-        self._name, self._nice = name, nice
+    def __init__(self, name: str) -> None:
+        self._name = name
         self._jobs: queue.SimpleQueue[Callable[[], None]] = queue.SimpleQueue()
         self._lock = threading.Lock()
         self._thread: threading.Thread | None = None
@@ -33,8 +33,7 @@ class Background:
                 self._thread.start()
 
     def _work(self) -> None:
-        if self._nice:
-            be_nice()
+        be_nice()
         while True:
             job = self._jobs.get()
             try:
@@ -50,7 +49,4 @@ def be_nice() -> None:
         os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), NICENESS)
 
 
-FRESH = Background("trichord-fresh", nice=False)
-"""Grows graphs over fresh rows. It must not yield: what no graph carries yet is searched exactly,
-so under load a nice thread made searches slow, these left it no processor, and a server that took
-in 60,000 rows beside 365 searches a second did not recover from it."""
+FRESH = Background("trichord-fresh")

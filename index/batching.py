@@ -11,23 +11,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Hashable, Sequence
-from dataclasses import dataclass
-from time import perf_counter
 from typing import Generic, TypeVar
-
-import numpy as np
-
-from trichord.index.base import (
-    IndexInfo,
-    Neighbours,
-    VectorIndex,
-    checked_k,
-    checked_queries,
-    checked_recall,
-)
-from trichord.index.plan import Plan, Trace, step
-from trichord.index.rowset import Allowed, RowSet, rowset_of
-from trichord.types import F32, I64
 
 Job = TypeVar("Job")
 Answer = TypeVar("Answer")
@@ -161,88 +145,3 @@ class Batcher(Generic[Job, Answer]):
         if batch is not None:  # it was just given the turn
             self._give_back(batch[1:])
             self._pass_on()
-
-
-@dataclass(frozen=True)
-class _Search:
-    queries: F32
-    k: int
-    rowset: RowSet | None
-
-
-class BatchedIndex:
-    """An exact index whose callers at the same time share a search if their filter is the same.
-
-    Worth it where a batch is cheaper than its queries one by one: exact search and GPUs, not HNSW
-    or IVF on the CPU. The index must answer a query the same in every batch and hold the k best
-    among the first of any larger k, as exact ones do.
-    """
-
-    def __init__(self, index: VectorIndex, *, most: int = MOST_QUERIES) -> None:
-        self.index = index
-        self.batcher = Batcher[_Search, Neighbours](
-            self._search,
-            key=lambda job: id(job.rowset),  # the job holds it: no other object has this id
-            weight=lambda job: len(job.queries),
-            most=most,
-        )
-
-    @property
-    def size(self) -> int:
-        return self.index.size
-
-    @property
-    def dim(self) -> int:
-        return self.index.dim
-
-    @property
-    def info(self) -> IndexInfo:
-        return self.index.info
-
-    @property
-    def pieces(self) -> Sequence[F32]:
-        return self.index.pieces
-
-    def search(
-        self,
-        queries: F32,
-        k: int,
-        *,
-        allowed: Allowed = None,
-        recall: float | None = None,
-        trace: Trace = None,
-    ) -> Neighbours:
-        # Checked here, so that a bad request fails by itself, at once and in its own thread.
-        queries, k, _ = checked_queries(queries, self.dim), checked_k(k), checked_recall(recall)
-        rowset = rowset_of(allowed, self.size)
-        began = perf_counter() if trace is not None else 0.0
-        found = self.batcher(_Search(queries, k, rowset))
-        if trace is not None:
-            trace.append(step(self.plan(len(queries), k, rowset), len(queries), began))
-        return found
-
-    def plan(
-        self, queries: int, k: int, allowed: Allowed = None, recall: float | None = None
-    ) -> Plan:
-        return self.index.plan(queries, k, allowed, recall)
-
-    def scores(self, queries: F32, rows: I64) -> F32:
-        return self.index.scores(queries, rows)
-
-    def _search(self, jobs: Sequence[_Search]) -> list[Neighbours]:
-        if len(jobs) == 1:
-            job = jobs[0]
-            return [self.index.search(job.queries, job.k, allowed=job.rowset)]
-        found = self.index.search(
-            np.concatenate([job.queries for job in jobs]),
-            max(job.k for job in jobs),
-            allowed=jobs[0].rowset,
-        )
-        answers, start = [], 0
-        for job in jobs:
-            stop = start + len(job.queries)
-            answers.append(
-                Neighbours(found.scores[start:stop, : job.k], found.rows[start:stop, : job.k])
-            )
-            start = stop
-        return answers

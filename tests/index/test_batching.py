@@ -11,11 +11,7 @@ from concurrent.futures import ThreadPoolExecutor
 import numpy as np
 import pytest
 
-from trichord.errors import InvalidInput, VectorError
-from trichord.index.base import Neighbours
-from trichord.index.batching import BatchedIndex, Batcher
-from trichord.index.exact import ExactIndex
-from trichord.index.rowset import RowSet
+from trichord.index.batching import Batcher
 
 PATIENCE = 20.0
 
@@ -229,55 +225,3 @@ def test_a_caller_who_is_stopped_while_leading_gives_the_others_their_turn() -> 
         assert not thread.is_alive()
     assert found == {0: 0, 2: 4, 3: 9} and stopped == [1]
     assert (batcher.runs, batcher.jobs) == (3, 4)
-
-
-@pytest.fixture
-def both(world):
-    index = ExactIndex(world.rows)
-    return index, BatchedIndex(index)
-
-
-def same(found: Neighbours, expected: Neighbours) -> None:
-    assert np.array_equal(found.rows, expected.rows)
-    assert np.array_equal(found.scores, expected.scores)
-    assert found.rows.flags.c_contiguous or len(found.rows) > 1
-
-
-def test_a_batched_index_answers_like_the_index(both, world) -> None:
-    index, batched = both
-    assert (batched.size, batched.dim, batched.info) == (index.size, index.dim, index.info)
-    assert batched.pieces[0] is index.pieces[0]
-    filters = [None, RowSet(np.arange(index.size) % 2 == 0), np.arange(index.size) < 50]
-    jobs = [
-        (world.own[start : start + count], k, filters[(start + k) % 3])
-        for start in range(0, 40, 3)
-        for count, k in ((1, 1), (1, 10), (3, 7), (0, 4))
-    ]
-    expected = [index.search(queries, k, allowed=allowed) for queries, k, allowed in jobs]
-
-    def search(place: int) -> Neighbours:
-        queries, k, allowed = jobs[place % len(jobs)]
-        return batched.search(queries, k, allowed=allowed)
-
-    with ThreadPoolExecutor(16) as pool:
-        for place, found in enumerate(pool.map(search, range(20 * len(jobs)))):
-            same(found, expected[place % len(jobs)])
-    for queries, k, allowed in (job for job in jobs[:8] if len(job[0])):
-        assert batched.plan(len(queries), k, allowed) == index.plan(len(queries), k, allowed)
-        alone, together = [], []
-        index.search(queries, k, allowed=allowed, trace=alone)
-        batched.search(queries, k, allowed=allowed, trace=together)
-        assert [(s.way, s.scanned) for s in together] == [(s.way, s.scanned) for s in alone]
-    rows = np.array([[3, -1]])
-    assert np.array_equal(batched.scores(world.own[:1], rows), index.scores(world.own[:1], rows))
-
-
-def test_a_bad_request_fails_before_it_joins_others(both, world) -> None:
-    _, batched = both
-    with pytest.raises(VectorError):
-        batched.search(world.own[:1, :4], 3)
-    with pytest.raises(InvalidInput):
-        batched.search(world.own[:1], 0)
-    with pytest.raises(InvalidInput):
-        batched.search(world.own[:1], 3, allowed=np.ones(3, dtype=bool))
-    assert batched.batcher.jobs == 0
