@@ -24,7 +24,7 @@ class Settings:
     -> the token that proves it; with none, everybody on this machine is `local`.
     `media_root`: folder whose files may be named by uri; None: no uri is accepted.
     `max_message_bytes`: of one message in either direction.
-    `workers`: calls answered at once; `queue`: calls that may wait for a worker; `streams`: open
+    `workers`: calls answered at once; `queue`: calls that may wait for a worker (about a second of searches); `streams`: open
     streams (ingest, reflection), which have threads of their own; `search_streams`: open streams
     of searches, a thread each. Beyond these calls are refused.
     `ingest_records`, `ingest_bytes`: at most this much of a stream is taken into one commit.
@@ -40,7 +40,7 @@ class Settings:
     media_root: Path | None = None
     max_message_bytes: int = MAX_MESSAGE_BYTES
     workers: int = 8
-    queue: int = 256
+    queue: int = 1024
     streams: int = 8
     search_streams: int = 64
     ingest_records: int = 256

@@ -48,7 +48,7 @@ if TYPE_CHECKING:
     help="Folder whose files clients may name by uri; without it they may name none.",
 )
 @click.option("--workers", default=8, show_default=True, help="Calls answered at once.")
-@click.option("--queue", default=256, show_default=True, help="Calls that may wait.")
+@click.option("--queue", default=1024, show_default=True, help="Calls that may wait.")
 @click.option("--search-streams", default=64, show_default=True, help="Open streams of searches.")
 @click.option(
     "--processes",
