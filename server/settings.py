@@ -24,9 +24,9 @@ class Settings:
     -> the token that proves it; with none, everybody on this machine is `local`.
     `media_root`: folder whose files may be named by uri; None: no uri is accepted.
     `max_message_bytes`: of one message in either direction.
-    `workers`: calls answered at once; `queue`: calls that may wait for a worker (about a second of searches); `streams`: open
-    streams (ingest, reflection), which have threads of their own; `search_streams`: open streams
-    of searches, a thread each. Beyond these calls are refused.
+    `workers`: calls answered at once; `queue`: calls that may wait for a worker, about a second of
+    searches; `streams`: open streams (ingest, reflection), which have threads of their own;
+    `search_streams`: open streams of searches, a thread each. Beyond these calls are refused.
     `ingest_records`, `ingest_bytes`: at most this much of a stream is taken into one commit.
     `grace_s`: seconds that running calls get when the server stops.
     `share_port`: other processes listen on the same address and share its calls; for those that
