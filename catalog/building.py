@@ -81,7 +81,7 @@ def _taken_over(store: Store, views: Views, key: LegKey) -> Leg | None:
             return None
     except (StoreDamaged, KeyError):
         return None
-    opened = open_leg(store.path, view.reader, view.stored[key[0]], key[1], view.items)
+    opened = _opened(store.path, view, key, verify=True)
     return None if _due(opened) else views.adopt(view, opened)
 
 
@@ -94,7 +94,7 @@ def _built(
     options: dict[str, Any],
 ) -> Leg:
     view = views.newest
-    leg, stored, queries = view.legs[key], view.stored[key[0]], _samples(view, key)
+    leg, queries = view.legs[key], _samples(view, key)
 
     def told(stage: str, done: int, total: int) -> None:
         if on_progress is not None:
@@ -105,13 +105,18 @@ def _built(
             write_base_apart(
                 store.path, view.snapshot.id, *key, queries=queries, on_progress=told, **options
             )
-            made = open_leg(store.path, view.reader, stored, key[1], view.items, verify=False)
+            made = _opened(store.path, view, key)
         else:
             made = _built_here(store.path, view, key, queries, told, options)
     except StorageFull as why:
         log.warning("%s/%s: %s; the index is in memory only", *key, why)
         made = _built_in_memory(view, key, queries, told, options)
     return views.adopt(view, made)
+
+
+def _opened(store: Path, view: View, key: LegKey, *, verify: bool = False) -> Leg:
+    stored = view.stored[key[0]]
+    return open_leg(store, view.reader, stored, key[1], view.items, place=view.place, verify=verify)
 
 
 def _built_here(
@@ -127,7 +132,7 @@ def _built_here(
         store, view.reader, stored, key[1], queries=queries, on_progress=on_progress, **options
     )
     if built.saved:
-        return open_leg(store, view.reader, stored, key[1], view.items, verify=False)
+        return _opened(store, view, key)
     rows = built.segments.rows(view.items)
     moment = view.snapshot
     return Leg(*key, LiveIndex(built.base), rows, moment.id, moment.revision, kept=True)

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from trichord.catalog import building, calibrating, ingesting, neighbours, writing
+from trichord.catalog import building, calibrating, ingesting, neighbours, placing, writing
 from trichord.catalog.arguments import as_ids, default_space
 from trichord.catalog.calibration import Calibration
 from trichord.catalog.encoding import ContentEncoder
@@ -20,6 +20,7 @@ from trichord.catalog.migrations import Migrations
 from trichord.catalog.models import Models, Opener
 from trichord.catalog.neighbour_options import NeighbourOptions
 from trichord.catalog.neighbours import NeighboursReport
+from trichord.catalog.placing import Place
 from trichord.catalog.reading import Reading
 from trichord.catalog.reranking import Reranking
 from trichord.catalog.written import written
@@ -27,6 +28,7 @@ from trichord.embedders.media.limits import DEFAULT_LIMITS, Limits
 from trichord.embedders.rerank import Reranker, open_reranker
 from trichord.embedders.spaces import JointSpace, ReadySpace
 from trichord.errors import InvalidInput, NotFound, TrichordError
+from trichord.index.gpu_build import Device
 from trichord.policy import LOCAL, Action, AllowAll, Policy, Principal
 from trichord.query import Askable, as_query
 from trichord.results import Migration
@@ -50,8 +52,17 @@ class Catalog(Reading):
         policy: Policy,
         background: bool,
         reranking: Reranking | None = None,
+        place: Place = placing.as_it_is,
     ) -> None:
-        super().__init__(store, space, models, policy, kept_fresh=background, reranking=reranking)
+        super().__init__(
+            store,
+            space,
+            models,
+            policy,
+            kept_fresh=background,
+            reranking=reranking,
+            place=place,
+        )
         self._writer = writing.SharedWriter(store, writing.PATIENCE_S if background else 0.0)
         self.migrations = Migrations(store, self._views, self._writer, models, policy, space)
         self._keeper = Keeper(self) if background else None
@@ -68,6 +79,7 @@ class Catalog(Reading):
         background: bool = False,
         spaces: Opener | Mapping[str, JointSpace] | None = None,
         reranker: str | Path | Reranker | None = None,
+        index_device: Device = "cpu",
     ) -> Catalog:
         """The catalogue at `path`, made if there is none and `create` is true.
 
@@ -77,7 +89,8 @@ class Catalog(Reading):
         that it does not know, or a mapping); None: those that are bundled. With `background` a
         thread looks for new snapshots, rebuilds indexes and loads the models of spaces that a
         migration goes to; a server wants that. `reranker`: a cross-encoder, or the folder of one,
-        for searches that ask for it.
+        for searches that ask for it. `index_device`: where indexes answer; "auto" and "gpu" copy
+        them into the memory of a GPU, as far as there is one that can hold them.
 
         Raises NotFound (no store, no such space), StoreTooNew, EncoderMismatch never: a store of
         other encoders can still be read, searched by vector and by stored items.
@@ -92,6 +105,7 @@ class Catalog(Reading):
         store = Store.open(path) if there else None
         models = Models(spaces, limits)
         name = default_space(space, store, models)
+        place = placing.on(index_device)
         return cls(
             store or Store.create(path),
             name,
@@ -99,6 +113,7 @@ class Catalog(Reading):
             policy=policy or AllowAll(),
             background=background,
             reranking=_reranking(reranker),
+            place=place,
         )
 
     def close(self) -> None:

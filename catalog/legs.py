@@ -14,6 +14,7 @@ import numpy as np
 
 from trichord.catalog.items import ItemTable
 from trichord.catalog.leg_rows import COLUMNS, Rows, Segments, drained
+from trichord.catalog.placing import Place, as_it_is
 from trichord.errors import StoreDamaged
 from trichord.index.exact import ExactIndex
 from trichord.index.live import LiveIndex
@@ -96,10 +97,12 @@ def open_leg(
     modality: Modality,
     items: ItemTable,
     *,
+    place: Place = as_it_is,
     verify: bool = True,
 ) -> Leg:
     """The leg from its cached base if there is a sound one, else by exact search over the store's
-    rows; never builds an approximate index, so it is quick. verify: compare checksums."""
+    rows; never builds an approximate index, so it is quick. place: where
+    the base answers. verify: compare checksums."""
     snapshot, space = reader.snapshot, stored.space
     home, dim = folder(store, space.name, modality), space.frame.dim
     try:
@@ -118,7 +121,7 @@ def open_leg(
     gone = np.flatnonzero(~rows.live(items))
     since = int(meta["revision"])
     fresh_vectors, fresh = read(reader, space.name, modality, items, dim, since=since)
-    index = LiveIndex(base).with_changes(fresh_vectors if len(fresh.item) else None, gone)
+    index = LiveIndex(place(base)).with_changes(fresh_vectors if len(fresh.item) else None, gone)
     return Leg(space.name, modality, index, rows + fresh, int(meta["snapshot"]), since, kept=True)
 
 

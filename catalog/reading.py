@@ -17,6 +17,7 @@ from trichord.catalog.found import found
 from trichord.catalog.health import SpaceHealth
 from trichord.catalog.latest_keywords import LatestKeywords
 from trichord.catalog.models import Models
+from trichord.catalog.placing import Place, as_it_is
 from trichord.catalog.reranking import Reranking
 from trichord.catalog.tools import Tools
 from trichord.catalog.view import View
@@ -58,6 +59,7 @@ class Reading:
         *,
         kept_fresh: bool,
         reranking: Reranking | None = None,
+        place: Place = as_it_is,
     ) -> None:
         self._store = store
         self._space = space
@@ -65,7 +67,7 @@ class Reading:
         models.serve(store)
         self._policy = policy
         self._kept_fresh = kept_fresh
-        self._views = Views(store, kept=kept_fresh)
+        self._views = Views(store, kept=kept_fresh, place=place)
         self._words = LatestKeywords(store.path)
         self._reranking = reranking
         self._meeting = quick.meeting() if kept_fresh else None

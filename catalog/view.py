@@ -17,6 +17,7 @@ from trichord.catalog.excluding import Exclusion
 from trichord.catalog.items import ItemTable
 from trichord.catalog.legs import Leg, open_leg
 from trichord.catalog.migrating import Record
+from trichord.catalog.placing import Place, as_it_is
 from trichord.errors import InvalidInput
 from trichord.filters import Filter, written
 from trichord.index.groups import Groups
@@ -37,8 +38,8 @@ MAX_DERIVED = 64
 
 @dataclass(frozen=True)
 class View:
-    """`stored`: the spaces by name. `derived` keeps what searches compute from the rest; two
-    threads may both compute one."""
+    """`stored`: the spaces by name. `place`: where the indexes answer. `derived` keeps what
+    searches compute from the rest; two threads may both compute one."""
 
     snapshot: Snapshot
     reader: Reader
@@ -47,25 +48,26 @@ class View:
     legs: Mapping[LegKey, Leg]
     aliases: Mapping[str, Alias]
     migrations: Mapping[str, Record]
+    place: Place = field(default=as_it_is, compare=False, repr=False)
     derived: dict[Any, Any] = field(default_factory=dict, compare=False, repr=False)
     exclusions: dict[Exclusion, Bool] = field(default_factory=dict, compare=False, repr=False)
 
     @classmethod
-    def open(cls, store: Path, reader: Reader) -> View:
+    def open(cls, store: Path, reader: Reader, place: Place = as_it_is) -> View:
         """Everything read anew; raises NotFound if compaction removed the snapshot."""
         items, stored = ItemTable.load(reader), _stored(reader)
         legs = {
-            (name, modality): open_leg(store, reader, one, modality, items)
+            (name, modality): open_leg(store, reader, one, modality, items, place=place)
             for name, one in stored.items()
             for modality in one.space.encoders
         }
-        return cls(reader.snapshot, reader, items, stored, legs, *_records(reader))
+        return cls(reader.snapshot, reader, items, stored, legs, *_records(reader), place)
 
     def refreshed(self, store: Path, reader: Reader) -> View:
         """The view at a later snapshot: by what changed if that is still known, else anew."""
         since, now = self.snapshot.revision, reader.snapshot
         if since < now.floor:
-            return View.open(store, reader)
+            return View.open(store, reader, self.place)
         stored = self.stored if self._same(SPACES, now) else _stored(reader)
         named = (self.aliases, self.migrations) if self._same(RECORDS, now) else _records(reader)
         # A space that was removed and added anew under its name begins anew here too.
@@ -75,13 +77,13 @@ class View:
             legs = {
                 (name, modality): self.legs[name, modality].refreshed(items, touched, reader, since)
                 if (name, modality) in self.legs and name in old
-                else open_leg(store, reader, one, modality, items)
+                else open_leg(store, reader, one, modality, items, place=self.place)
                 for name, one in stored.items()
                 for modality in one.space.encoders
             }
         except InvalidInput:  # compacted between the two looks
-            return View.open(store, reader)
-        return View(now, reader, items, stored, legs, *named)
+            return View.open(store, reader, self.place)
+        return View(now, reader, items, stored, legs, *named, self.place)
 
     def with_leg(self, leg: Leg) -> View:
         legs = {**self.legs, (leg.space, leg.modality): leg}

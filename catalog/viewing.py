@@ -8,6 +8,7 @@ from collections import OrderedDict
 from pathlib import Path
 
 from trichord.catalog.legs import Leg, folder, open_leg
+from trichord.catalog.placing import Place, as_it_is
 from trichord.catalog.view import View
 from trichord.errors import NotFound, PageTokenError, StoreDamaged
 from trichord.index.manifest import manifest_of
@@ -25,9 +26,10 @@ class Views:
     """Hands out immutable views; safe to use from many threads. Reads never wait for a refresh
     that another thread runs."""
 
-    def __init__(self, store: Store, *, kept: bool = False) -> None:
+    def __init__(self, store: Store, *, kept: bool = False, place: Place = as_it_is) -> None:
         """kept: somebody keeps the indexes up to date (see `building`); else bases that other
-        processes build are taken over by whoever looks for a newer snapshot."""
+        processes build are taken over by whoever looks for a newer snapshot. place: where the
+        indexes answer."""
         self._store = store
         self._kept = kept
         self._refreshing = threading.Lock()
@@ -38,7 +40,8 @@ class Views:
         self._followed: OrderedDict[int, View] = OrderedDict()
         self._offered: OrderedDict[int, View] = OrderedDict()
         self._looked = time.monotonic()
-        self._newest = View.open(store.path, store.reader())
+        self._place = place
+        self._newest = View.open(store.path, store.reader(), place)
 
     @property
     def newest(self) -> View:
@@ -75,7 +78,7 @@ class Views:
             if view is None:
                 try:
                     reader = self._store.reader(self._store.snapshot(snapshot))
-                    view = View.open(self._store.path, reader)
+                    view = View.open(self._store.path, reader, self._place)
                 except NotFound:
                     raise PageTokenError(
                         f"snapshot {snapshot} of this page is no longer kept: start again from "
@@ -98,34 +101,42 @@ class Views:
                 # The same numbering of items, so only what changed since has to be made up.
                 leg = leg.refreshed(view.items, None, view.reader, since)
             else:
-                leg = open_leg(self._store.path, view.reader, stored, leg.modality, view.items)
+                leg = open_leg(
+                    self._store.path,
+                    view.reader,
+                    stored,
+                    leg.modality,
+                    view.items,
+                    place=view.place,
+                )
             self._newest = view.with_leg(leg)
             return leg
 
     def _look(self) -> None:
         self._looked = time.monotonic()
-        latest = self._store.latest()
-        if latest.id != self._newest.snapshot.id:
-            reader = self._store.reader(latest)
-            view = self._newest.refreshed(self._store.path, reader)
-            if not self._kept:
-                for leg in list(view.legs.values()):
-                    newer = _newer(self._store.path, view, leg)
-                    view = view if newer is None else view.with_leg(newer)
-            self._newest = view
+        latest, view = self._store.latest(), self._newest
+        if latest.id != view.snapshot.id:
+            view = view.refreshed(self._store.path, self._store.reader(latest))
+        if not self._kept:
+            for leg in list(view.legs.values()):
+                newer = _newer(self._store.path, view, leg)
+                view = view if newer is None else view.with_leg(newer)
+        self._newest = view
 
 
 def _newer(store: Path, view: View, leg: Leg) -> Leg | None:
-    """The leg with the base that another process has built since, where its own has gone stale."""
-    if not leg.stale:
+    """The leg with the base that another process has built since, where it has none of its own or
+    that has gone stale."""
+    if leg.kept and not leg.stale:
         return None
     try:
         there = manifest_of(folder(store, leg.space, leg.modality)).meta
-        if int(there["snapshot"]) <= leg.built_from:
+        if leg.kept and int(there["snapshot"]) <= leg.built_from:
             return None
     except (StoreDamaged, KeyError):
         return None
-    opened = open_leg(store, view.reader, view.stored[leg.space], leg.modality, view.items)
+    stored = view.stored[leg.space]
+    opened = open_leg(store, view.reader, stored, leg.modality, view.items, place=view.place)
     return opened if opened.kept and not opened.stale else None
 
 

@@ -19,6 +19,7 @@ from trichord.catalog import Catalog
 from trichord.catalog.models import Opener
 from trichord.embedders.spaces import JointSpace
 from trichord.errors import TrichordError
+from trichord.index.gpu_build import Device
 from trichord.policy import Policy
 from trichord.server.admission import Admission
 from trichord.server.authentication import Authentication
@@ -220,13 +221,15 @@ def serve(
     policy: Policy | None = None,
     spaces: Opener | Mapping[str, JointSpace] | None = None,
     reranker: str | Path | None = None,
+    index_device: Device = "cpu",
     started: Callable[[str], object] | None = None,
 ) -> None:
     """Opens the store, serves it, and returns after SIGTERM or SIGINT once all is closed.
 
     To be called in the main thread. Raises NotFound for a store that is not there (unless
     `create`), ModelError for a reranker that is none, and InvalidInput where it cannot listen.
-    `spaces`, `reranker`: see `Catalog.open`. `started` is called with the address once it serves.
+    `spaces`, `reranker`, `index_device`: see `Catalog.open`. `started` is called with the address
+    once it serves.
     """
     told = threading.Event()
 
@@ -244,6 +247,7 @@ def serve(
                 background=True,
                 spaces=spaces,
                 reranker=reranker,
+                index_device=index_device,
             ) as catalog,
             Server(catalog, settings) as server,
         ):

@@ -14,6 +14,7 @@ from trichord.errors import InvalidInput, MissingExtra
 
 if TYPE_CHECKING:
     from trichord.embedders.spaces import JointSpace
+    from trichord.index.gpu_build import Device
 
 
 @click.command()
@@ -57,6 +58,13 @@ if TYPE_CHECKING:
     envvar="TRICHORD_PROCESSES",
     help="Server processes that share the port; what else is said holds for each.",
 )
+@click.option(
+    "--index-device",
+    type=click.Choice(["cpu", "auto", "gpu"]),
+    default="cpu",
+    show_default=True,
+    help="Where indexes answer: auto and gpu copy them to a GPU that can hold them.",
+)
 @click.option("--max-message-mb", default=32, show_default=True)
 @click.option("--no-reflection", is_flag=True, help="Do not describe the services to clients.")
 @reranker_option
@@ -73,6 +81,7 @@ def serve(
     queue: int,
     search_streams: int,
     processes: int,
+    index_device: Device,
     max_message_mb: int,
     no_reflection: bool,
     reranker: str | None,
@@ -103,7 +112,14 @@ def serve(
         reflection=not no_reflection,
     )
     if processes == 1:
-        run(store, settings, space=space, spaces=default_spaces(), reranker=reranker)
+        run(
+            store,
+            settings,
+            space=space,
+            spaces=default_spaces(),
+            reranker=reranker,
+            index_device=index_device,
+        )
     else:
         supervise(
             store,
@@ -112,6 +128,7 @@ def serve(
             space=space,
             spaces=SpacesOfMachine.given(),
             reranker=reranker,
+            index_device=index_device,
         )
 
 
