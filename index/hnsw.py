@@ -22,7 +22,7 @@ from trichord.types import F32, I64
 
 TYPICAL, TYPICAL_LEAST = Line(24.0, (2.3,)), 0.2
 """Per unit of efSearch, over rows of 512 codes: most of a node's 32 links lead to a row of its own.
-Shorter rows take less, but not less than such a share."""
+Reduced rows take less, but not less than such a share."""
 ENTERING, PER_STEP = 190, 11
 """Rows scanned on the way down, and per unit of efSearch: measured over 200,000 x 512 at 16 links,
 efSearch 8 to 1024."""
@@ -122,7 +122,7 @@ class HnswEngine:
 
     @property
     def typical(self) -> Line:
-        return TYPICAL.times(max(TYPICAL_LEAST, min(1.0, self.width / 512)))
+        return TYPICAL.times(max(TYPICAL_LEAST, self.width / self.dim))
 
     @property
     def width(self) -> int:

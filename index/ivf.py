@@ -24,7 +24,7 @@ from trichord.types import F32, I64
 
 TYPICAL_CENTROID, TYPICAL_FINDER = 0.036, 40.0
 TYPICAL_RATES, TYPICAL_LEAST = (0.007, 0.14), 0.2
-"""Microseconds per row of a probed list (4 bits for 4 floats of 512), and per candidate. Shorter
+"""Microseconds per row of a probed list (4 bits for 4 floats of 512), and per candidate. Reduced
 rows take less, but not less than such a share."""
 GRAPH_FROM = 2048
 """From so many lists on, a graph finds those to probe: with 4096, comparing a query with all
@@ -155,7 +155,7 @@ class IvfEngine:
     def typical(self) -> Line:
         lists = int(self.index.nlist)
         line = Line(TYPICAL_FINDER if self._by_graph else TYPICAL_CENTROID * lists, TYPICAL_RATES)
-        share = max(TYPICAL_LEAST, min(1.0, self.width / 512))
+        share = max(TYPICAL_LEAST, self.width / self.dim)
         return Line(share * line.call, (share * line.rates[0], line.rates[1]))
 
     def work(self, effort: Effort) -> tuple[float, ...]:
