@@ -24,7 +24,7 @@ def question(query: Query | F32, options: SearchOptions, space: str) -> int:
     digest = xxhash.xxh3_64()
     if isinstance(query, np.ndarray):  # asked most often: the same bytes with fewer objects
         digest.update(_ONE_VECTOR)
-        digest.update(query)
+        digest.update(query.data)
     else:
         for term in query.terms:
             digest.update(_introduced(term.weight, term.input))
