@@ -25,7 +25,7 @@ NAMES = {
     "engine-grpc": "clients, streams, batches and processes beside an empty call",
     "serving-shapes": "threads and asyncio, numbers of threads, batched encoding; if named",
     "engine-freshness": "what was committed is found, an index is swapped under load",
-    "engine-scale": "from 50 k to 2 M rows: an hour and 12 GB, so only if it is named",
+    "engine-scale": "from 50 k to 2 M rows: a quarter of an hour and 12 GB, so only if it is named",
 }
 LONG = ("engine-scale", "serving-shapes")
 ROUNDS, ENGINE_ROUNDS = 7, 5
