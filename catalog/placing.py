@@ -34,7 +34,10 @@ def on(device: Device) -> Place:
 
         samples = base.samples.get("given") if isinstance(base, AnnIndex) else None
         found = placed(base, device=device, queries=samples)
-        log.info("an index of %d rows answers on %s: %s", base.size, found.device, found.reason)
+        # Who asked for a GPU wants to know that there is none; "auto" takes what there is.
+        level = logging.WARNING if device == "gpu" and found.device == "cpu" else logging.INFO
+        told = "an index of %d rows answers on %s: %s"
+        log.log(level, told, base.size, found.device, found.reason)
         return found.index
 
     return copied

@@ -113,8 +113,11 @@ def test_without_a_device_the_cpu_answers_and_the_log_says_why(
     with (
         caplog.at_level(logging.INFO, "trichord.catalog"),
         Catalog.open(store, space=SPACE, create=False, index_device="auto") as catalog,
+        Catalog.open(store, space=SPACE, create=False, index_device="gpu"),
     ):
-        assert "1500 rows answers on cpu: there is no GPU here" in caplog.text
+        told = [one for one in caplog.records if "1500 rows answers on cpu" in one.getMessage()]
+        assert [one.levelno for one in told] == [logging.INFO, logging.WARNING]
+        assert all("there is no GPU here" in one.getMessage() for one in told)
         with Catalog.open(store, space=SPACE, create=False) as plain:
             for a, b in zip(answers(catalog, queries), answers(plain, queries), strict=True):
                 assert a.item_ids == b.item_ids
