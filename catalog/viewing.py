@@ -9,9 +9,9 @@ from pathlib import Path
 
 from trichord.catalog.legs import Leg, folder, open_leg
 from trichord.catalog.placing import Place, as_it_is
-from trichord.catalog.view import View
+from trichord.catalog.view import LegKey, View
 from trichord.errors import NotFound, PageTokenError, StoreDamaged
-from trichord.index.manifest import manifest_of
+from trichord.index.manifest import MANIFEST, manifest_of
 from trichord.store import Store
 
 LOOK_EVERY_S = 0.25
@@ -41,6 +41,7 @@ class Views:
         self._offered: OrderedDict[int, View] = OrderedDict()
         self._looked = time.monotonic()
         self._place = place
+        self._tried: dict[LegKey, tuple[int, int]] = {}
         self._newest = View.open(store.path, store.reader(), place)
 
     @property
@@ -119,25 +120,41 @@ class Views:
             view = view.refreshed(self._store.path, self._store.reader(latest))
         if not self._kept:
             for leg in list(view.legs.values()):
-                newer = _newer(self._store.path, view, leg)
-                view = view if newer is None else view.with_leg(newer)
+                view = self._with_newer(view, leg)
         self._newest = view
 
+    def _with_newer(self, view: View, leg: Leg) -> View:
+        """The view with the base that another process has built since, where the leg has none of
+        its own or that has gone stale."""
+        if leg.kept and not leg.stale:
+            return view
+        home, key = folder(self._store.path, leg.space, leg.modality), (leg.space, leg.modality)
+        identity = _identity(home)
+        if identity is None or identity == self._tried.get(key):
+            return view  # one that would not do must not be read at every look
+        try:
+            snapshot = int(manifest_of(home).meta["snapshot"])
+        except (StoreDamaged, KeyError):
+            snapshot = -1
+        if snapshot > view.snapshot.id:
+            return view  # it will do for the next one
+        self._tried[key] = identity
+        if snapshot < 0 or (leg.kept and snapshot <= leg.built_from):
+            return view
+        stored = view.stored[leg.space]
+        opened = open_leg(
+            self._store.path, view.reader, stored, leg.modality, view.items, place=view.place
+        )
+        return view.with_leg(opened) if opened.kept and not opened.stale else view
 
-def _newer(store: Path, view: View, leg: Leg) -> Leg | None:
-    """The leg with the base that another process has built since, where it has none of its own or
-    that has gone stale."""
-    if leg.kept and not leg.stale:
-        return None
+
+def _identity(home: Path) -> tuple[int, int] | None:
+    """What tells one manifest from the next; None: there is none."""
     try:
-        there = manifest_of(folder(store, leg.space, leg.modality)).meta
-        if leg.kept and int(there["snapshot"]) <= leg.built_from:
-            return None
-    except (StoreDamaged, KeyError):
+        facts = (home / MANIFEST).stat()
+    except OSError:
         return None
-    stored = view.stored[leg.space]
-    opened = open_leg(store, view.reader, stored, leg.modality, view.items, place=view.place)
-    return opened if opened.kept and not opened.stale else None
+    return facts.st_ino, facts.st_mtime_ns
 
 
 def _keep(views: OrderedDict[int, View], view: View) -> None:

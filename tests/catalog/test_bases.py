@@ -17,7 +17,7 @@ import pytest
 
 from tests.catalog.conftest import add
 from tests.fakes import HashSpace
-from trichord.catalog import Catalog, base_process, bases, building, legs
+from trichord.catalog import Catalog, base_process, bases, building, legs, viewing
 from trichord.catalog.keeping import Keeper
 from trichord.catalog.leg_rows import Segments, drained
 from trichord.catalog.legs import Leg, folder
@@ -97,6 +97,24 @@ def test_a_base_of_another_process_is_taken_over(filled: Catalog) -> None:
         assert taken.built_from == made.built_from and other.build_indexes() == []
         query = GENERATOR.standard_normal(32)
         assert other.search(query).item_ids == filled.search(query).item_ids
+
+
+def test_a_base_that_will_not_do_is_not_read_at_every_look(
+    filled: Catalog, monkeypatch: Any
+) -> None:
+    """A damaged base on disk, and a reader that searches the rows as they are."""
+    filled.build_indexes(**OPTIONS)
+    (legs.folder(filled.path, "hash", IMAGE) / "index.faiss").write_bytes(b"damaged")
+    with Catalog.open(filled.path, space=HashSpace()) as other:
+        assert not leg_of(other).kept
+        opened = []
+        real = viewing.open_leg
+        monkeypatch.setattr(
+            viewing, "open_leg", lambda *given, **how: opened.append(1) or real(*given, **how)
+        )
+        for _ in range(5):
+            other.refresh()
+        assert len(opened) <= 1 and not leg_of(other).kept
 
 
 def test_one_builder_at_a_time(filled: Catalog) -> None:
